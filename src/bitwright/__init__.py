@@ -1,0 +1,33 @@
+"""bitwright makes trained networks small and fast, and says what it cost.
+
+>>> import bitwright as bw
+>>> sorted(name for name in dir(bw) if name.startswith("quant"))
+['quantize']
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bitwright.api import Model, calibrate, compare, inspect, load, quantize, transform
+    from bitwright.errors import BitwrightError
+
+__version__ = "0.1.0"
+
+__all__ = ["BitwrightError", "Model", "calibrate", "compare", "inspect", "load", "quantize", "transform"]
+
+_ROOMS = {name: "bitwright.api" for name in __all__} | {"BitwrightError": "bitwright.errors"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'bitwright' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_ROOMS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,161 @@
+"""QuantParams: how the integers of one tensor stand for real values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import QuantParamsError
+
+
+@dataclass(frozen=True)
+class Storage:
+    """One integer storage type: its name, width in bits, signedness, and the numpy type that holds it unpacked."""
+
+    name: str
+    bits: int
+    signed: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def qmin(self) -> int:
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def qmax(self) -> int:
+        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+
+
+STORAGES: dict[str, Storage] = {
+    name: Storage(name, int(name[1:]), name[0] == "i", np.dtype(dtype))
+    for name, dtype in {
+        "i2": np.int8,
+        "u2": np.uint8,
+        "i4": np.int8,
+        "u4": np.uint8,
+        "i8": np.int8,
+        "u8": np.uint8,
+        "i16": np.int16,
+        "u16": np.uint16,
+        "i32": np.int32,
+    }.items()
+}
+
+
+@dataclass(frozen=True, eq=False)
+class QuantParams:
+    """How integers stand for real values: real = scale * (q - zero_point).
+
+    Args:
+        scale: the real step, positive, f32. One entry (per tensor), n entries along `axis` (per channel),
+            or an array of ceil(shape / block_shape) (per block).
+        zero_point: the integer that stands for real 0, same shape as scale.
+        storage: a key of STORAGES, such as "i8".
+        axis: the quantization axis; None = per tensor, or per block when `block_shape` is given.
+        block_shape: how many elements share one scale, per dimension; None unless per block.
+        narrow_range: qmin is raised by one, -127..127, so that the range is symmetric.
+
+    Raises:
+        QuantParamsError: a scale that is not positive and finite, a zero_point out of range, shapes that differ.
+
+    >>> QuantParams(scale=(0.5,), zero_point=(3,))
+    QuantParams(i8, scale=0.5, zero_point=3)
+    """
+
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int32]
+    storage: str = "i8"
+    axis: int | None = None
+    block_shape: tuple[int, ...] | None = None
+    narrow_range: bool = False
+
+    def __init__(
+        self,
+        scale: Any,
+        zero_point: Any = 0,
+        storage: str = "i8",
+        axis: int | None = None,
+        block_shape: tuple[int, ...] | None = None,
+        narrow_range: bool = False,
+    ) -> None:
+        if storage not in STORAGES:
+            raise QuantParamsError(f"unknown storage type {storage!r}", next=f"one of {', '.join(STORAGES)}")
+        scales = np.array(scale, dtype=np.float32, ndmin=1)
+        points = np.array(np.broadcast_to(np.asarray(zero_point, dtype=np.int32), scales.shape))
+        if axis is not None and (scales.ndim != 1 or block_shape is not None):
+            raise QuantParamsError("an axis goes with one scale per index along it", next="leave axis out for blocks")
+        if block_shape is None and axis is None and scales.shape != (1,):
+            raise QuantParamsError(f"per-tensor parameters have one scale (got {scales.size})", next="give the axis")
+        if block_shape is not None and len(block_shape) != scales.ndim:
+            raise QuantParamsError(f"block_shape has {len(block_shape)} dimensions, scale has {scales.ndim}")
+        if not (np.all(np.isfinite(scales)) and np.all(scales > 0)):
+            raise QuantParamsError(
+                "scale must be positive and finite", next="a tensor with NaN, Inf or no range cannot be quantized"
+            )
+        kind = STORAGES[storage]
+        if points.min() < kind.qmin or points.max() > kind.qmax:
+            raise QuantParamsError(f"zero_point must lie in [{kind.qmin}, {kind.qmax}] for {storage}")
+        scales.setflags(write=False)
+        points.setflags(write=False)
+        for field, value in {
+            "scale": scales,
+            "zero_point": points,
+            "storage": storage,
+            "axis": axis,
+            "block_shape": None if block_shape is None else tuple(int(b) for b in block_shape),
+            "narrow_range": bool(narrow_range),
+        }.items():
+            object.__setattr__(self, field, value)
+
+    @property
+    def kind(self) -> Storage:
+        return STORAGES[self.storage]
+
+    @property
+    def qmin(self) -> int:
+        return self.kind.qmin + int(self.narrow_range)
+
+    @property
+    def qmax(self) -> int:
+        return self.kind.qmax
+
+    @property
+    def symmetric(self) -> bool:
+        """True when every zero_point is 0."""
+        return not self.zero_point.any()
+
+    @property
+    def granularity(self) -> str:
+        """"per-tensor", "per-channel" or "per-block"."""
+        if self.block_shape is not None:
+            return "per-block"
+        return "per-tensor" if self.axis is None else "per-channel"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QuantParams) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        return (
+            self.scale.shape,
+            self.scale.tobytes(),
+            self.zero_point.tobytes(),
+            self.storage,
+            self.axis,
+            self.block_shape,
+            self.narrow_range,
+        )
+
+    def __repr__(self) -> str:
+        if self.scale.size == 1 and self.axis is None:
+            body = f"scale={float(self.scale.flat[0]):.6g}, zero_point={int(self.zero_point.flat[0])}"
+        else:
+            point = "0" if self.symmetric else f"{self.zero_point.min()}..{self.zero_point.max()}"
+            where = f"axis={self.axis}" if self.axis is not None else f"block_shape={self.block_shape}"
+            body = f"scale={self.scale.min():.6g}..{self.scale.max():.6g} x{self.scale.size}, zero_point={point}, {where}"
+        return f"QuantParams({self.storage}, {body})"
