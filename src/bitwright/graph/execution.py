@@ -29,29 +29,42 @@ class Execution:
         model: the graph to run; left as it is.
         outputs: names of values to give back; the graph's own outputs by default.
         threads: threads inside one call. 1 gives the same bits however many cores there are.
+        memory_pattern: see `open_session`.
 
     Raises:
         ModelError: ONNX Runtime refuses the graph.
     """
 
-    def __init__(self, model: ir.Model, outputs: Sequence[str] | None = None, *, threads: int = 1) -> None:
+    def __init__(
+        self, model: ir.Model, outputs: Sequence[str] | None = None, *, threads: int = 1, memory_pattern: bool = True
+    ) -> None:
         self.output_names = list(outputs) if outputs is not None else [str(v.name) for v in model.graph.outputs]
         with tempfile.TemporaryDirectory(prefix="bitwright-") as folder:
             path = Path(folder, "graph.onnx")
             with extra_outputs(model, self.output_names):
                 write_model(model, path, external_threshold=EXTERNAL_BYTES)
-            self._session = open_session(path, threads=threads)
+            self._session = open_session(path, threads=threads, memory_pattern=memory_pattern)
         self.inputs: list[Any] = list(self._session.get_inputs())
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """The asked values by name, for inputs by name."""
-        if not self.output_names:
+    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None) -> Arrays:
+        """The asked values by name, for inputs by name; only those in `outputs` when given, which holds less memory."""
+        names = self.output_names if outputs is None else list(outputs)
+        if not names:
             return {}
-        return dict(zip(self.output_names, self._session.run(self.output_names, dict(feeds)), strict=True))
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
 
 
-def open_session(model: str | os.PathLike[str] | bytes, *, threads: int = 1, optimize: bool = True) -> Any:
+def open_session(
+    model: str | os.PathLike[str] | bytes, *, threads: int = 1, optimize: bool = True, memory_pattern: bool = True
+) -> Any:
     """An ONNX Runtime session on the CPU provider, quiet and without spinning threads.
+
+    Args:
+        model: path or bytes.
+        threads: threads inside one call.
+        optimize: let ONNX Runtime rewrite the graph.
+        memory_pattern: lay a whole run out in one block ahead. Without it a run that fetches many values holds a
+            fifth less (MobileNetV2 with all activations, two threads: 260 against 308 MiB), at the same speed.
 
     Raises:
         ModelError: ONNX Runtime refuses the model.
@@ -62,6 +75,7 @@ def open_session(model: str | os.PathLike[str] | bytes, *, threads: int = 1, opt
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    options.enable_mem_pattern = memory_pattern
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -104,7 +118,8 @@ def extra_outputs(model: ir.Model, names: Sequence[str]) -> Iterator[None]:
             graph.outputs.append(value)
         yield
     finally:
-        del graph.outputs[count:]
+        while len(graph.outputs) > count:  # a slice would leave them marked as graph outputs (onnx_ir 1.1)
+            graph.outputs.pop()
         for value, kind in types:
             value.type = kind
 

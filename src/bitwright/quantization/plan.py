@@ -86,7 +86,9 @@ class Plan:
         """The text form: one line a node, one line a tensor."""
         lines = [f"plan {self.mode} for {self.target}"]
         for node in self.nodes.values():
-            lines.append(f"  node {node.name}: {node.op} {node.compute}" + (f"  # {node.reason}" if node.reason else ""))
+            lines.append(
+                f"  node {node.name}: {node.op} {node.compute}" + (f"  # {node.reason}" if node.reason else "")
+            )
         for tensor in self.tensors.values():
             shown = "float16" if tensor.qparams is None else repr(tensor.qparams)[len("QuantParams(") : -1]
             lines.append(f"  {tensor.role} {tensor.name}: {shown}" + (f"  # {tensor.reason}" if tensor.reason else ""))

@@ -1,0 +1,47 @@
+"""The command line's verbs, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from bitwright.cli.calibrate import calibrate
+from bitwright.cli.compare import compare
+from bitwright.cli.demo import demo
+from bitwright.cli.inspect import inspect
+from bitwright.cli.quantize import quantize
+from bitwright.cli.transform import transform
+
+
+def command() -> Callable[..., Any]:
+    """The whole command: called with a list of arguments, it gives back the verb's Answer."""
+    app = typer.Typer(
+        name="bitwright",
+        help="Make trained networks small and fast, and see what it cost.",
+        epilog="Exit codes: 0 done, 1 refused or bar not met, 2 wrong usage. --debug shows the traceback of an error.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for verb in (quantize, calibrate, transform, compare, inspect, demo):
+        app.command()(verb)
+    return typer.main.get_command(app)
+
+
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Make trained networks small and fast, and see what it cost."""
+    if version:
+        from bitwright import __version__
+
+        typer.echo(f"bitwright {__version__}")
+        raise typer.Exit(0)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(0)

@@ -1,0 +1,30 @@
+"""Options that several verbs share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Method = Literal["minmax", "ema", "percentile", "entropy", "mse"]
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx or .pt2.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and only that, on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")]
+CalibrationOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATA", help="Sample inputs: .npy, .npz, a folder or .zip of images or arrays, or file.py:function."
+    ),
+]
+SamplesOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Use so many, drawn evenly over the whole data; all by default.")
+]
+SeedOption = Annotated[int, typer.Option(metavar="N", help="Seed of that draw.")]
+PreprocessOption = Annotated[
+    str | None,
+    typer.Option(metavar="STEPS", help='For images: "scale=1/255 mean=.485,.456,.406 std=... size=224 layout=NCHW".'),
+]
+MethodOption = Annotated[Method, typer.Option(help="How a range is chosen from what calibration saw.")]
+TargetOption = Annotated[str, typer.Option(metavar="NAME", help="The runtime that the model is for.")]

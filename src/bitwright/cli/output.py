@@ -1,0 +1,35 @@
+"""Checks an output path before the long work, so that nothing is computed in vain."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from bitwright.errors import OutputError, UsageError
+
+
+def check_output(path: Path, *, suffix: str) -> Path:
+    """The path, when a file can be made there.
+
+    Raises:
+        UsageError: the suffix is another one.
+        OutputError: the folder does not exist or is not writable, or the path is a folder.
+    """
+    if path.is_dir():
+        raise OutputError("the output is a folder", where=str(path), next=f"name a file that ends in {suffix}")
+    if path.suffix != suffix:
+        raise UsageError(
+            f"the output must end in {suffix} (got {path.suffix or 'no suffix'})",
+            where=str(path),
+            next=f"write to {path.with_suffix(suffix)}",
+        )
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"the output could not be written: {error.strerror or error}",
+            where=str(path),
+            next="choose a folder that exists, is writable and has room; nothing was left behind",
+        ) from error
+    return path

@@ -1,0 +1,138 @@
+"""bitwright quantize: a float model in, a small one out, and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bitwright.cli.answer import Answer
+from bitwright.cli.options import (
+    CalibrationOption,
+    JsonOption,
+    MethodOption,
+    ModelArgument,
+    PreprocessOption,
+    QuietOption,
+    SamplesOption,
+    SeedOption,
+    TargetOption,
+)
+from bitwright.cli.output import check_output
+from bitwright.cli.progress import progress_bar
+from bitwright.errors import RecipeError, UsageError
+
+Mode = Literal["float16", "weight-only", "dynamic", "int8", "uint8", "int16x8"]
+
+
+def quantize(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Where the model goes: .onnx.")],
+    mode: Annotated[Mode, typer.Option(help="What becomes integer.")] = "int8",
+    calibration: CalibrationOption = None,
+    statistics: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Statistics of `bitwright calibrate`, instead of --calibration.")
+    ] = None,
+    samples: SamplesOption = None,
+    seed: SeedOption = 0,
+    preprocess: PreprocessOption = None,
+    method: MethodOption = "minmax",
+    target: TargetOption = "onnxruntime",
+    per_tensor: Annotated[bool, typer.Option("--per-tensor", help="One scale a weight, not one a channel.")] = False,
+    weight_bits: Annotated[Literal["8", "4"], typer.Option(help="Bits of a weight.")] = "8",
+    block_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Weights that share one scale: 32, 64 or 128; one scale a channel without it."
+        ),
+    ] = None,
+    activations: Annotated[
+        Literal["u8", "i8"] | None,
+        typer.Option(help="Storage of activations; what the target is fastest with by default."),
+    ] = None,
+    weight_method: Annotated[
+        Literal["minmax", "mse"] | None,
+        typer.Option(help="How a weight's scale is chosen; mse at 4 bits and minmax at 8 by default."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A recipe in JSON, instead of --mode: what to do where.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="REGEX", help="Leave nodes with such names float; may be repeated.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse when a node would stay float.")] = False,
+    bias_correction: Annotated[
+        bool, typer.Option("--bias-correction/--no-bias-correction", help="Put the mean error of weights into biases.")
+    ] = True,
+    equalize: Annotated[bool, typer.Option("--equalize", help="Even out channel ranges across layers first.")] = False,
+    save_statistics: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep what calibration saw: .npz.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> Answer:
+    """Quantize MODEL, write it to OUT, and report what it cost."""
+    check_output(output, suffix=".onnx")
+    if save_statistics is not None:
+        check_output(save_statistics, suffix=".npz")
+        if calibration is None:
+            raise UsageError("--save-statistics needs --calibration", next="give the data to take statistics of")
+    if calibration is not None and statistics is not None:
+        raise UsageError("--calibration and --statistics exclude each other", next="give one of the two")
+
+    import bitwright as bw
+
+    options: dict[str, Any] = {
+        "method": method,
+        "target": target,
+        "per_channel": not per_tensor,
+        "weight_bits": int(weight_bits),
+        "block_size": block_size,
+        "exclude": tuple(exclude or ()),
+        "strict": strict,
+        "bias_correction": bias_correction,
+        "equalize": equalize,
+    }
+    if weight_method is not None:
+        options["weight_method"] = weight_method
+    if activations is not None:
+        options["activation_type"] = activations
+    drawn = {"samples": samples, "seed": seed, "preprocess": preprocess}
+    if recipe is None:
+        options["mode"] = mode
+    else:
+        options["recipe"] = _read_recipe(recipe)
+    loaded = bw.load(str(model))
+    with progress_bar("calibrating", shown=not quiet) as progress:
+        if save_statistics is not None:
+            seen = bw.calibrate(loaded, calibration, method=method, progress=progress, **drawn)
+            seen.save(save_statistics)
+            options["statistics"] = seen
+        elif statistics is not None:
+            options["statistics"] = _read_statistics(statistics)
+        elif calibration is not None:
+            options |= {"calibration": calibration, "progress": progress, **drawn}
+        small = bw.quantize(loaded, **options)
+    written = [str(path) for path in small.save(output)]
+    report = small.report
+    data = {"output": written, **(report.to_dict() if report is not None else {})}
+    return Answer(data, None if quiet else report)
+
+
+def _read_recipe(path: Path) -> Any:
+    from bitwright.quantization.recipe import Recipe
+
+    try:
+        return Recipe.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise RecipeError(f"the recipe cannot be read: {reason}", where=str(path), next="give a JSON file") from error
+    except RecipeError as error:
+        raise RecipeError(error.what, where=error.where or str(path), next=error.next) from error
+
+
+def _read_statistics(path: Path) -> Any:
+    from bitwright.calibration.statistics import Statistics
+
+    return Statistics.load(path)

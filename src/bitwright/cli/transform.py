@@ -1,0 +1,61 @@
+"""bitwright transform: rewrite a graph, keeping what it computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitwright.cli.answer import Answer
+from bitwright.cli.options import JsonOption, QuietOption
+from bitwright.cli.output import check_output
+from bitwright.errors import UsageError
+
+
+def transform(
+    model: Annotated[Path | None, typer.Argument(metavar="IN", help="The model: .onnx or .pt2.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT", help="Where the model goes: .onnx.")
+    ] = None,
+    transforms: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="'name(argument=value) name ...', run in order, such as 'fold_batch_norms'."),
+    ] = None,
+    inputs: Annotated[str, typer.Option(metavar="NAMES", help="Inputs to keep, with commas; all by default.")] = "",
+    outputs: Annotated[str, typer.Option(metavar="NAMES", help="Outputs to keep, with commas; all by default.")] = "",
+    list_them: Annotated[bool, typer.Option("--list", help="List the transforms and what each does.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> Answer:
+    """Apply TRANSFORMS to the graph of IN and write it to OUT."""
+    if list_them:
+        return _list()
+    if model is None or output is None or transforms is None:
+        missing = [
+            name for name, given in (("IN", model), ("--output", output), ("--transforms", transforms)) if given is None
+        ]
+        raise UsageError(f"missing {', '.join(missing)}", next="`bitwright transform --list` names the transforms")
+    check_output(output, suffix=".onnx")
+
+    import bitwright as bw
+
+    loaded = bw.load(str(model))
+    before = sum(1 for _ in loaded.graph.graph)
+    made = bw.transform(loaded, transforms, inputs=_names(inputs), outputs=_names(outputs))
+    after = sum(1 for _ in made.graph.graph)
+    written = [str(path) for path in made.save(output)]
+    data = {"output": written, "nodes": {"before": before, "after": after}}
+    return Answer(data, None if quiet else f"{output}: {before} nodes -> {after}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _list() -> Answer:
+    from bitwright.transforms.pipeline import available
+
+    found = available()
+    width = max(map(len, found))
+    return Answer({"transforms": found}, "\n".join(f"{name:{width}}  {does}" for name, does in found.items()))

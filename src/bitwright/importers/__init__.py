@@ -1,0 +1,1 @@
+"""From files and modules to graphs: ONNX, PyTorch. Frameworks are imported here, and only when called."""

@@ -1,0 +1,98 @@
+"""Parameters of weights: the largest magnitude, or the scale of least squared error, per tensor, channel or block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import QuantParamsError
+from bitwright.numerics.qparams import STORAGES, QuantParams
+from bitwright.numerics.ranges import qparams_from_range
+
+#: Fractions of the largest magnitude that `mse` tries, coarse to fine around the best.
+_FRACTIONS = np.linspace(0.4, 1.0, 31)
+
+Floats = NDArray[np.floating[Any]]
+
+
+def as_matrix(weight: Floats) -> Floats:
+    """The matrix [shape[0], rest] over which weights of more than two dimensions are cut into blocks."""
+    return weight if weight.ndim <= 2 else weight.reshape(weight.shape[0], -1)
+
+
+def choose_weight_qparams(
+    weight: Floats,
+    *,
+    storage: str = "i8",
+    axis: int | None = None,
+    block_shape: tuple[int, ...] | None = None,
+    symmetric: bool = True,
+    method: str = "minmax",
+) -> QuantParams:
+    """Parameters for a constant weight.
+
+    Args:
+        weight: f32; for blocks, its matrix view.
+        storage: i8, u8 or i4.
+        axis: output-channel axis for per-channel; None for per-tensor or blocks.
+        block_shape: elements per scale in each dimension.
+        symmetric: zero_point 0 and, at 8 bits, -127..127.
+        method: "minmax", or "mse": the scale of least squared error.
+
+    Raises:
+        QuantParamsError: the weight holds NaN or Inf.
+    """
+    if not np.isfinite(weight).all():
+        raise QuantParamsError("a weight holds NaN or Inf", next="repair the model: such a weight has no integer form")
+    narrow = symmetric and STORAGES[storage].bits == 8 and STORAGES[storage].signed
+    groups, shape = _group(weight, axis, block_shape)
+    low, high = groups.min(axis=1), groups.max(axis=1)
+    options: dict[str, Any] = {
+        "storage": storage,
+        "symmetric": symmetric,
+        "narrow_range": narrow,
+        "axis": axis,
+        "block_shape": block_shape,
+    }
+    if method == "mse" and symmetric:
+        low, high = _least_squares(groups, storage, narrow)
+    return qparams_from_range(low.reshape(shape), high.reshape(shape), **options)
+
+
+def _group(weight: Floats, axis: int | None, block_shape: tuple[int, ...] | None) -> tuple[Floats, tuple[int, ...]]:
+    """The weight as [groups, elements], elements of one scale in a row (short blocks padded with zeros), and scale's shape."""
+    if block_shape is not None:
+        counts = tuple(-(-n // b) for n, b in zip(weight.shape, block_shape, strict=True))
+        padding = [(0, c * b - n) for c, b, n in zip(counts, block_shape, weight.shape, strict=True)]
+        padded = np.pad(weight, padding) if any(after for _, after in padding) else weight
+        split = padded.reshape([x for c, b in zip(counts, block_shape, strict=True) for x in (c, b)])
+        rank = len(counts)
+        order = [2 * i for i in range(rank)] + [2 * i + 1 for i in range(rank)]
+        return split.transpose(order).reshape(int(np.prod(counts)), -1), counts
+    if axis is None:
+        return weight.reshape(1, -1), (1,)
+    return np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1), (weight.shape[axis],)
+
+
+def _least_squares(groups: Floats, storage: str, narrow: bool) -> tuple[Floats, Floats]:
+    """Symmetric ranges [-r, r] of least squared error, group by group: r is a fraction of the largest magnitude."""
+    kind = STORAGES[storage]
+    qmin, qmax = kind.qmin + int(narrow), kind.qmax
+    largest = np.abs(groups).max(axis=1).astype(np.float32)
+    best_error = np.full(largest.shape, np.inf, dtype=np.float32)
+    best = largest.copy()
+    buffer = np.empty_like(groups, dtype=np.float32)
+    for fraction in _FRACTIONS:
+        scale = np.maximum(largest * np.float32(fraction / qmax), np.float32(1e-30))[:, None]
+        np.divide(groups, scale, out=buffer)
+        np.rint(buffer, out=buffer)
+        np.clip(buffer, qmin, qmax, out=buffer)
+        buffer *= scale
+        buffer -= groups
+        error = np.einsum("ij,ij->i", buffer, buffer)
+        better = error < best_error
+        best_error[better] = error[better]
+        best[better] = largest[better] * np.float32(fraction)
+    return -best, best

@@ -1,0 +1,1 @@
+"""What a model holds, what quantizing it cost, and how two models differ: text and JSON."""

@@ -1,0 +1,1 @@
+"""Graph -> Graph with the same float meaning: one pass a file, addressable by name."""

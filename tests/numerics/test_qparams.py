@@ -1,0 +1,88 @@
+"""QuantParams: what is refused, and what equality means."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitwright.errors import QuantParamsError
+from bitwright.numerics.qparams import STORAGES, QuantParams
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [("i2", (-2, 1)), ("u2", (0, 3)), ("i4", (-8, 7)), ("u4", (0, 15)), ("i8", (-128, 127)), ("u8", (0, 255)),
+     ("i16", (-32768, 32767)), ("u16", (0, 65535)), ("i32", (-(2**31), 2**31 - 1))],
+)  # fmt: skip
+def test_storage_bounds(name, bounds):
+    """Two's complement bounds, and a numpy type that holds them."""
+    kind = STORAGES[name]
+
+    assert bounds == (kind.qmin, kind.qmax)
+    assert np.iinfo(kind.dtype).min <= kind.qmin
+    assert kind.qmax <= np.iinfo(kind.dtype).max
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf, [0.5, 0.0]], ids=str)
+def test_qparams_refuse_a_scale_that_is_not_a_step(scale):
+    """A scale is positive and finite."""
+    with pytest.raises(QuantParamsError, match="positive and finite"):
+        QuantParams(scale, axis=0 if np.ndim(scale) else None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param({"scale": 1.0, "storage": "i7"}, "unknown storage", id="storage"),
+        pytest.param({"scale": 1.0, "zero_point": 128}, r"\[-128, 127\]", id="zero-point"),
+        pytest.param({"scale": [1.0, 2.0]}, "one scale", id="two-scales-per-tensor"),
+        pytest.param({"scale": [[1.0]], "axis": 0}, "one scale per index", id="matrix-per-channel"),
+        pytest.param({"scale": [[1.0]], "block_shape": (4,)}, "block_shape", id="rank-of-blocks"),
+    ],
+)
+def test_qparams_refuse_parts_that_do_not_fit(arguments, message):
+    """The parts are checked against each other when they are put together."""
+    with pytest.raises(QuantParamsError, match=message):
+        QuantParams(**arguments)
+
+
+def test_qparams_are_equal_by_value():
+    """Equal parts make equal, equally hashed parameters; any other part makes different ones."""
+    one = QuantParams([0.5, 0.25], 0, "i8", axis=0)
+
+    assert one == QuantParams(np.float64([0.5, 0.25]), [0, 0], "i8", axis=0)
+    assert hash(one) == hash(QuantParams([0.5, 0.25], 0, "i8", axis=0))
+    others = [
+        QuantParams([0.5, 0.125], 0, "i8", axis=0),
+        QuantParams([0.5, 0.25], [0, 1], "i8", axis=0),
+        QuantParams([0.5, 0.25], 0, "i16", axis=0),
+        QuantParams([0.5, 0.25], 0, "i8", axis=1),
+        QuantParams([0.5, 0.25], 0, "i8", axis=0, narrow_range=True),
+        QuantParams([0.5, 0.25], 0, "i8", block_shape=(2,)),
+    ]
+    assert one not in others
+
+
+def test_qparams_do_not_change():
+    """The arrays inside are read-only, and are not the caller's."""
+    mine = np.float32([0.5])
+    qparams = QuantParams(mine)
+    mine[0] = 9
+
+    assert qparams.scale[0] == 0.5
+    with pytest.raises(ValueError, match="read-only"):
+        qparams.scale[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("qparams", "expected"),
+    [
+        (QuantParams(1.0), "per-tensor"),
+        (QuantParams([1.0, 2.0], axis=1), "per-channel"),
+        (QuantParams([[1.0, 2.0]], block_shape=(1, 32)), "per-block"),
+    ],
+    ids=["per-tensor", "per-channel", "per-block"],
+)
+def test_qparams_name_their_granularity(qparams, expected):
+    """The granularity follows from axis and block_shape."""
+    assert expected == qparams.granularity
