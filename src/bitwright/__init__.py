@@ -11,12 +11,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright.api import Model, calibrate, compare, inspect, load, quantize, transform
+    from bitwright.api import Model, Recipe, Statistics, calibrate, compare, inspect, load, quantize, transform
     from bitwright.errors import BitwrightError
 
 __version__ = "0.1.0"
 
-__all__ = ["BitwrightError", "Model", "calibrate", "compare", "inspect", "load", "quantize", "transform"]
+__all__ = [
+    "BitwrightError",
+    "Model",
+    "Recipe",
+    "Statistics",
+    "calibrate",
+    "compare",
+    "inspect",
+    "load",
+    "quantize",
+    "transform",
+]
 
 _ROOMS = {name: "bitwright.api" for name in __all__} | {"BitwrightError": "bitwright.errors"}
 

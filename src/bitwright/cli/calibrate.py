@@ -86,7 +86,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def _merge(files: list[Path], output: Path, quiet: bool) -> Answer:
-    from bitwright.calibration.statistics import Statistics
+    from bitwright.api import Statistics
 
     first, *others = [Statistics.load(path) for path in files]
     merged = first.merge(*others)

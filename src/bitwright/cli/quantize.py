@@ -121,7 +121,7 @@ def quantize(
 
 
 def _read_recipe(path: Path) -> Any:
-    from bitwright.quantization.recipe import Recipe
+    from bitwright.api import Recipe
 
     try:
         return Recipe.from_json(path.read_text(encoding="utf-8"))
@@ -133,6 +133,6 @@ def _read_recipe(path: Path) -> Any:
 
 
 def _read_statistics(path: Path) -> Any:
-    from bitwright.calibration.statistics import Statistics
+    from bitwright.api import Statistics
 
     return Statistics.load(path)

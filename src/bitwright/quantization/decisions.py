@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -61,13 +62,14 @@ class Decisions:
         return users
 
 
-def decide(model: ir.Model, recipe: Recipe, target: Target) -> Decisions:
+def decide(model: ir.Model, recipe: Recipe, target: Target, *, unmeasured: Collection[str] = ()) -> Decisions:
     """Decide how every node of the main graph computes.
 
     Args:
         model: the prepared graph (every node named).
         recipe: what is asked.
         target: what the runtime has kernels for.
+        unmeasured: names of values that have no statistics though they were asked for; their nodes stay float.
 
     Returns:
         One decision a node, with its reason where it stays float.
@@ -75,7 +77,12 @@ def decide(model: ir.Model, recipe: Recipe, target: Target) -> Decisions:
     decisions = Decisions(storage=target.activation_storage)
     for node in model.graph:
         how = recipe.how(node.name or "", node.op_type)
-        decisions.by_node[node] = _first_look(Decision(node, how, rule_of(node)), target)
+        decision = _first_look(Decision(node, how, rule_of(node)), target)
+        if (decision.compute is Compute.INTEGER or decision.reason == "pending") and any(
+            v is not None and v.name in unmeasured for v in (*node.inputs, *node.outputs)
+        ):
+            decision.compute, decision.reason = Compute.FLOAT, "calibration saw no numbers there"
+        decisions.by_node[node] = decision
     _followers(model, decisions, target)
     _moves_before_integers(model, decisions, target)
     _results(model, decisions, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +95,7 @@ def make_plan(
     method: str = "minmax",
     *,
     strict: bool = False,
+    unmeasured: Collection[str] = (),
 ) -> Plan:
     """Decide every parameter.
 
@@ -105,13 +106,14 @@ def make_plan(
         statistics: what calibration saw; needed when anything is integer.
         method: minmax, ema, percentile, entropy or mse.
         strict: refuse when anything asked to be quantized stays float.
+        unmeasured: values that calibration watched and found no numbers in; what uses them stays float.
 
     Raises:
         StatisticsError: statistics of a value are missing.
         UnsupportedOpError: strict, and nodes stay float: all of them, each with its reason.
         QuantParamsError: weights with NaN or Inf.
     """
-    decisions = decide(model, recipe, target)
+    decisions = decide(model, recipe, target, unmeasured=unmeasured)
     activations = _activations(decisions, target)
     tensors: dict[str, TensorPlan] = {}
     if activations.found:
@@ -125,7 +127,14 @@ def make_plan(
     if strict:
         _refuse_floats(model, decisions)
     nodes = (NodePlan(str(n.name), n.op_type, d.compute, d.reason) for n, d in decisions.by_node.items())
-    return make_plan_value(recipe.mode, target.name, tensors.values(), nodes)
+    return make_plan_value(recipe.mode, target.name, _in_graph_order(model, tensors), nodes)
+
+
+def _in_graph_order(model: ir.Model, tensors: dict[str, TensorPlan]) -> list[TensorPlan]:
+    """Activations as the graph gives them, then constants as it holds them."""
+    graph = model.graph
+    values = [*graph.inputs, *(v for n in graph for v in n.outputs), *graph.initializers.values()]
+    return [tensors[str(v.name)] for v in values if v.name in tensors]
 
 
 def preview(model: ir.Model, target: str = "onnxruntime", recipe: Recipe | None = None) -> Plan:
@@ -219,7 +228,7 @@ def _plan_activations(
     tensors: dict[str, TensorPlan],
 ) -> None:
     measured = {str(a.source.name) for a in activations.found.values() if a.fixed is None}
-    seen = statistics if statistics is not None else Statistics.empty()
+    seen = statistics if statistics is not None else Statistics()
     seen.check(sorted(measured))
     chosen: dict[tuple[str, str, bool], QuantParams] = {}
     for name, activation in activations.found.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from bitwright.report.render import Section, bytes_text, cell, db_text, json_number, plain_text
@@ -140,7 +141,10 @@ class Comparison:
         )
 
     def _main_table(self) -> RenderableType:
-        shown = Section("", ["", cell(self.a.name), cell(self.b.name), "b to a"], right=["b to a"])
+        names = [PurePath(side.name).name for side in (self.a, self.b)]
+        if names[0] == names[1]:
+            names = [self.a.name, self.b.name]
+        shown = Section("", ["", *map(cell, names), "b to a"], right=["b to a"])
         shown.add_row("size", bytes_text(self.a.bytes), bytes_text(self.b.bytes), f"{self.ratio:.3f}x")
         if self.a.accuracy is not None and self.b.accuracy is not None:
             shown.add_row(

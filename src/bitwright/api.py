@@ -1,0 +1,325 @@
+"""The whole chain in a few short functions: load, calibrate, quantize, transform, compare, inspect."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bitwright.calibration.collect import Request, collect
+from bitwright.calibration.feeds import Feeds, input_specs
+from bitwright.calibration.files import open_path
+from bitwright.calibration.samples import Samples, open_samples
+from bitwright.calibration.statistics import Statistics
+from bitwright.errors import UsageError
+from bitwright.exporters.onnx.read import from_onnx
+from bitwright.importers.load import load_graph
+from bitwright.model import Model
+from bitwright.quantization.apply import apply_plan
+from bitwright.quantization.planner import make_plan, observations
+from bitwright.quantization.recipe import Recipe, recipe_for_mode
+from bitwright.quantization.target import load_target
+from bitwright.report.compare import compare as compare_models
+from bitwright.report.inspect import inspect as inspect_model
+from bitwright.report.quantize_report import make_quantize_report
+from bitwright.report.sizes import file_bytes
+from bitwright.transforms.equalize import equalize as equalize_channels
+from bitwright.transforms.pipeline import apply_transforms, prepare
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bitwright.report.comparison import Comparison
+    from bitwright.report.inspect import Inspection
+
+__all__ = [
+    "Model",
+    "Recipe",
+    "Statistics",
+    "calibrate",
+    "compare",
+    "inspect",
+    "load",
+    "quantize",
+    "transform",
+]
+
+Progress = Callable[[int, int | None], None]
+
+
+def load(source: Any, *, example_inputs: Any = None) -> Model:
+    """Read a model.
+
+    Args:
+        source: path of a .onnx file or .pt2 program, onnx.ModelProto, onnx_ir.Model, torch.nn.Module; a Model is given
+            back as it is.
+        example_inputs: for an nn.Module, what its forward takes.
+
+    Raises:
+        ModelError: it cannot be read; says why, and what reads it.
+    """
+    if isinstance(source, Model):
+        return source
+    graph, path = load_graph(source, example_inputs=example_inputs)
+    graph, plan = from_onnx(graph)
+    return Model(graph, plan, path)
+
+
+def calibrate(
+    model: Any,
+    calibration: Any,
+    *,
+    method: str = "minmax",
+    mode: str | Recipe = "int8",
+    target: str = "onnxruntime",
+    samples: int | None = None,
+    seed: int = 0,
+    preprocess: str | None = None,
+    shard: tuple[int, int] = (0, 1),
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Statistics:
+    """Run samples through a float model and keep what each tensor saw.
+
+    Args:
+        model: a Model, or what `load` takes.
+        calibration: a path (.npy, .npz, folder or .zip of images or arrays, file.py:function), an array, a list or
+            generator, a callable, an object with get_next(), a DataLoader.
+        method: what to collect for: minmax, ema, percentile, entropy or mse.
+        mode: the mode or recipe whose tensors are watched.
+        target: the runtime that the model is for.
+        samples: use so many, drawn evenly.
+        seed: of that draw.
+        preprocess: for files, "scale=1/255 mean=... std=... size=224 layout=NCHW".
+        shard: (i, n): only part i of n, to be merged afterwards.
+        workers: threads.
+        progress: called with (done, total).
+
+    Raises:
+        SampleError: a sample does not fit the model's inputs.
+    """
+    recipe = mode if isinstance(mode, Recipe) else recipe_for_mode(mode)
+    prepared = prepare(_float_model(model).graph)
+    data = _open(calibration, prepared, preprocess=preprocess, samples=samples, seed=seed, shard=shard)
+    requests = observations(prepared, recipe, load_target(target))
+    return collect(prepared, data, requests, method=method, workers=workers, progress=progress)
+
+
+def quantize(
+    model: Any,
+    mode: str | Recipe = "int8",
+    *,
+    recipe: Recipe | None = None,
+    calibration: Any = None,
+    statistics: Statistics | None = None,
+    method: str = "minmax",
+    target: str = "onnxruntime",
+    samples: int | None = None,
+    seed: int = 0,
+    preprocess: str | None = None,
+    per_channel: bool = True,
+    weight_bits: int = 8,
+    block_size: int | None = None,
+    activation_type: str | None = None,
+    weight_method: str | None = None,
+    exclude: Sequence[str] = (),
+    strict: bool = False,
+    bias_correction: bool = True,
+    equalize: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Make a float model small.
+
+    Args:
+        model: a Model, or what `load` takes; left as it is.
+        mode: float16, weight-only, dynamic, int8, uint8, int16x8, or a Recipe.
+        recipe: the same as giving a Recipe for `mode`.
+        calibration: sample inputs, in any form `calibrate` takes; integer modes need it, or `statistics`.
+        statistics: what an earlier calibration saw.
+        method: how a range is chosen: minmax, ema, percentile, entropy or mse.
+        target: the runtime that the model is for.
+        samples: calibrate on so many, drawn evenly.
+        seed: of that draw.
+        preprocess: for files of images or arrays.
+        per_channel: one scale per output channel of a weight, else per tensor.
+        weight_bits: 8 or 4.
+        block_size: weights that share one scale, in mode weight-only.
+        activation_type: u8 or i8 in mode int8; what the target is fastest with by default.
+        weight_method: minmax or mse.
+        exclude: regular expressions; nodes whose name matches stay float.
+        strict: refuse when a node would stay float.
+        bias_correction: take the mean error of rounded weights off the biases.
+        equalize: even out channel ranges across layers first.
+        workers: calibration threads.
+        progress: called with (samples done, samples in all or None).
+
+    Returns:
+        A Model with its plan and report.
+
+    Raises:
+        UsageError: an unknown mode, or an integer mode without calibration.
+        SampleError, StatisticsError, QuantParamsError, UnsupportedOpError: as each says.
+    """
+    started = time.perf_counter()
+    asked = recipe if recipe is not None else mode
+    if not isinstance(asked, Recipe):
+        asked = recipe_for_mode(
+            asked,
+            per_channel=per_channel,
+            weight_bits=weight_bits,
+            block_size=block_size,
+            activation_storage=activation_type,
+            weight_method=weight_method,
+        )
+    asked = asked.exclude(*exclude)
+    runtime = load_target(target)
+    if asked.needs_calibration and calibration is None and statistics is None:
+        raise UsageError(
+            f"mode {asked.mode} needs sample inputs to calibrate on",
+            next="give calibration data or saved statistics, or use mode dynamic, which needs none",
+        )
+    given = _float_model(model)
+    prepared = prepare(given.graph)
+    if equalize:
+        equalize_channels(prepared)
+    first: list[Feeds] = []
+    unmeasured: frozenset[str] = frozenset()
+    if asked.needs_calibration and statistics is None:
+        data = _open(calibration, prepared, preprocess=preprocess, samples=samples, seed=seed)
+        requests = observations(prepared, asked, runtime)
+        statistics = _watch(prepared, data, requests, method, workers, progress, first)
+        unmeasured = frozenset(r.name for r in requests if r.name not in statistics.tensors)
+    plan = make_plan(prepared, asked, runtime, statistics, method, strict=strict, unmeasured=unmeasured)
+    small = apply_plan(prepared.clone(), plan, statistics, bias_correction=bias_correction)
+    made = Model(small, plan, given.source)
+    report = make_quantize_report(
+        prepared,
+        small,
+        plan,
+        exported=made.to_ir(),
+        source=given.source,
+        source_bytes=file_bytes(given.source) if given.source is not None else None,
+        method=method if asked.needs_calibration else None,
+        samples=statistics.samples if asked.needs_calibration and statistics is not None else 0,
+        feeds=first,
+        seconds=time.perf_counter() - started,
+    )
+    return Model(small, plan, given.source, report)
+
+
+def transform(model: Any, transforms: str, *, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Model:
+    """Apply named transforms to a float or quantized model's graph, in transform_graph's grammar.
+
+    Args:
+        model: a Model, or what `load` takes; left as it is.
+        transforms: "name(argument=value) name2 ...", run in order.
+        inputs: names of values that are inputs.
+        outputs: names of values that are outputs.
+
+    Raises:
+        TransformError: an unknown name, a syntax error, or a transform that failed.
+    """
+    given = load_plain(model)
+    return Model(apply_transforms(given.graph, transforms, inputs=inputs, outputs=outputs).model, None, given.source)
+
+
+def load_plain(source: Any) -> Model:
+    """A model as its file spells it: QDQ pairs stay nodes."""
+    if isinstance(source, Model):
+        return Model(source.to_ir(), None, source.source)
+    graph, path = load_graph(source)
+    return Model(graph, None, path)
+
+
+def compare(
+    a: Any,
+    b: Any,
+    data: Any = None,
+    *,
+    preprocess: str | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+    runs: int = 30,
+    threads: int = 1,
+) -> Comparison:
+    """Measure model `b` against model `a`: size, accuracy or agreement, latency, error layer by layer.
+
+    Args:
+        a: the reference: a Model, or what `load` takes.
+        b: a model with the same inputs and outputs.
+        data: what to measure on, in any form `calibrate` takes; labels give accuracy.
+        preprocess: for files.
+        samples: measure on so many, drawn evenly.
+        seed: of that draw.
+        runs: how often each is timed, in turns.
+        threads: threads of ONNX Runtime while timed.
+    """
+    left, right = load(a), load(b)
+    opened = None if data is None else _open(data, left.graph, preprocess=preprocess, samples=samples, seed=seed)
+    sizes = tuple(None if m.source is None or m.report is not None else file_bytes(m.source) for m in (left, right))
+    return compare_models(
+        left,
+        right,
+        opened,  # type: ignore[arg-type]
+        seed=seed,
+        runs=runs,
+        threads=threads,
+        file_bytes=(sizes[0], sizes[1]),
+    )
+
+
+def inspect(model: Any, *, target: str = "onnxruntime") -> Inspection:
+    """What a model holds: inputs, outputs, bytes, operators, what is quantized or would stay float.
+
+    Args:
+        model: a Model, or what `load` takes.
+        target: for a float model, the runtime to say it for.
+    """
+    loaded = load(model)
+    known = None if loaded.source is None or loaded.report is not None else file_bytes(loaded.source)
+    return inspect_model(loaded, target=target, file_bytes=known)
+
+
+def _float_model(model: Any) -> Model:
+    given = load(model)
+    if given.plan is not None:
+        raise UsageError(
+            "the model is quantized already", where=given.source, next="start from the float model it was made from"
+        )
+    return given
+
+
+def _open(source: Any, graph: ir.Model, *, preprocess: str | None, **options: Any) -> Samples:
+    inputs = input_specs(graph)
+    if isinstance(source, str | os.PathLike):
+        return open_path(os.fspath(source), inputs, preprocess=preprocess, **options)
+    if preprocess is not None:
+        raise UsageError("preprocess is for files of images or arrays", next="give samples as the model takes them")
+    shard = options.pop("shard", (0, 1))
+    opened = open_samples(source, inputs, **options)
+    return opened if shard == (0, 1) else opened.shard(*shard)
+
+
+def _watch(
+    graph: ir.Model,
+    data: Samples,
+    requests: Sequence[Request],
+    method: str,
+    workers: int | None,
+    progress: Progress | None,
+    first: list[Feeds],
+) -> Statistics:
+    """Collect, and keep the first sample for the report."""
+
+    class _Keeping:
+        length = data.length
+
+        def __iter__(self) -> Iterator[tuple[int, Feeds]]:
+            for index, feeds in data:
+                if not first:
+                    first.append(feeds)
+                yield index, feeds
+
+    return collect(graph, _Keeping(), requests, method=method, workers=workers, progress=progress)

@@ -1,0 +1,1 @@
+"""Graph + Plan in the spelling of each file format."""

@@ -1,0 +1,1 @@
+"""ONNX: how a quantized graph is spelled (write), and the same backwards (read)."""

@@ -1,0 +1,107 @@
+"""Edits that the writer's spellings share: constants, inserted nodes, values that change their producer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from bitwright.exporters.onnx.names import DATA_TYPES, QUANTIZED, SCALE, ZERO_POINT
+from bitwright.graph.constants import QuantizedTensor
+from bitwright.numerics.qparams import QuantParams
+
+
+class Editor:
+    """A graph being respelled. Every added name is free, every added constant an initializer."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self.model = model
+        self.graph = model.graph
+        self._shared: dict[tuple[str, bytes, tuple[int, ...]], ir.Value] = {}
+        self._names = {v.name for n in self.graph.all_nodes() for v in n.outputs}
+        self._names |= set(self.graph.initializers) | {v.name for v in self.graph.inputs}
+
+    def free_name(self, wanted: str) -> str:
+        """A name no value has yet."""
+        name, count = wanted, 1
+        while name in self._names:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._names.add(name)
+        return name
+
+    def constant(self, array: NDArray[Any], name: str, kind: ir.DataType | None = None, *, share: bool = False) -> ir.Value:
+        """A new initializer; equal ones are one when shared."""
+        key = (str(kind or array.dtype), array.tobytes(), array.shape)
+        if share and key in self._shared:
+            return self._shared[key]
+        typed = array if kind is None else array.astype(kind.numpy())
+        tensor = ir.Tensor(typed, dtype=kind, name=self.free_name(name))
+        value = ir.val(tensor.name, const_value=tensor, dtype=tensor.dtype, shape=tensor.shape)
+        self.graph.register_initializer(value)
+        if share:
+            self._shared[key] = value
+        return value
+
+    def scale_and_point(
+        self, qparams: QuantParams, name: str, *, share: bool = False, point: bool = True
+    ) -> list[ir.Value | None]:
+        """Scale and zero_point constants as Quantize- and DequantizeLinear want them; the point may be left out."""
+        shape = () if qparams.granularity == "per-tensor" else qparams.scale.shape
+        found: list[ir.Value | None] = [self.constant(qparams.scale.reshape(shape), name + SCALE, share=share)]
+        if point:
+            points = qparams.zero_point.reshape(shape)
+            found.append(self.constant(points, name + ZERO_POINT, DATA_TYPES[qparams.storage], share=share))
+        return found
+
+    def integers(self, tensor: QuantizedTensor, name: str) -> ir.Value:
+        """The integers of a constant as an initializer."""
+        return self.constant(tensor.integers, name + QUANTIZED, DATA_TYPES[tensor.qparams.storage])
+
+    def insert(
+        self,
+        op: str,
+        inputs: list[ir.Value | None],
+        result: ir.Value | str,
+        *,
+        before: ir.Node | None = None,
+        after: ir.Node | None = None,
+        domain: str = "",
+        name: str | None = None,
+        kind: ir.DataType | None = None,
+        **attributes: Any,
+    ) -> ir.Value:
+        """A new node giving `result` (a value, or a new one's name); at the start of the graph unless placed."""
+        value = result if isinstance(result, ir.Value) else ir.val(self.free_name(result), dtype=kind)
+        outputs = [value]
+        node = ir.node(op, inputs, attributes, domain=domain, outputs=outputs, name=name or f"{value.name}_{op}")
+        first = next(iter(self.graph), None)
+        if after is not None:
+            self.graph.insert_after(after, node)
+        elif (before := before or first) is not None:
+            self.graph.insert_before(before, node)
+        else:
+            self.graph.append(node)
+        return value
+
+    def release(self, value: ir.Value) -> ir.Value:
+        """Take a constant out of the initializers, so that a node may produce it under its own name."""
+        del self.graph.initializers[str(value.name)]
+        produced = ir.val(str(value.name), dtype=ir.DataType.FLOAT, shape=value.shape)
+        value.replace_all_uses_with(produced, replace_graph_outputs=True)
+        return produced
+
+    def drop_unused(self, value: ir.Value) -> None:
+        """Remove an initializer that nobody reads any more."""
+        if not value.uses() and not value.is_graph_output():
+            self.graph.initializers.pop(str(value.name), None)
+
+
+def as_numpy(value: ir.Value | None) -> NDArray[Any] | None:
+    """A constant initializer as an array, 4-bit types one a byte; None when the value is not one."""
+    if value is None or value.is_graph_input() or value.const_value is None:
+        return None
+    array = value.const_value.numpy()
+    return array.astype(np.int8) if array.dtype.kind == "V" or "int4" in str(array.dtype) else array
