@@ -17,6 +17,7 @@ from bitwright.exporters.onnx.read import from_onnx
 from bitwright.importers.load import load_graph
 from bitwright.model import Model
 from bitwright.quantization.apply import apply_plan
+from bitwright.quantization.plan import Compute
 from bitwright.quantization.planner import make_plan, observations
 from bitwright.quantization.recipe import Recipe, recipe_for_mode
 from bitwright.quantization.target import load_target
@@ -26,6 +27,7 @@ from bitwright.report.quantize_report import make_quantize_report
 from bitwright.report.sizes import file_bytes
 from bitwright.transforms.equalize import equalize as equalize_channels
 from bitwright.transforms.pipeline import apply_transforms, prepare
+from bitwright.transforms.untranspose_gemm import untranspose_gemm
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -183,7 +185,13 @@ def quantize(
     given = _float_model(model)
     prepared = prepare(given.graph)
     if equalize:
+        if statistics is not None:
+            raise UsageError(
+                "equalizing changes the ranges that saved statistics hold", next="give calibration data instead"
+            )
         equalize_channels(prepared)
+    if any(entry.how.compute is Compute.DYNAMIC for entry in asked.entries):
+        untranspose_gemm(prepared)
     first: list[Feeds] = []
     unmeasured: frozenset[str] = frozenset()
     if asked.needs_calibration and statistics is None:

@@ -39,6 +39,22 @@ def test_a_wrong_option_is_a_usage_error(options, model, data, tmp_path, refused
     refused("quantize", model, "-o", tmp_path / "o.onnx", "--calibration", data, *options, code=2)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--calibration", "d.npy", "--statistics", "s.npz"),
+        ("--mode", "dynamic", "--save-statistics", "s.npz"),
+        ("--calibration", "d.npy", "--save-statistics", "s.npz", "--equalize"),
+    ],
+    ids=["samples-and-statistics", "nothing-to-save", "equalized-statistics"],
+)
+def test_options_that_contradict_are_a_usage_error(options, model, tmp_path, monkeypatch, refused):
+    """What cannot be meant together is refused before anything is read."""
+    monkeypatch.chdir(tmp_path)
+
+    refused("quantize", model, "-o", "o.onnx", *options, code=2)
+
+
 @pytest.mark.parametrize("mode", ["int8", "uint8", "int16x8"])
 def test_an_integer_mode_without_samples_is_refused(mode, model, tmp_path, refused):
     """The error says that calibration data are needed."""

@@ -99,6 +99,16 @@ def test_file_bytes_adds_external_data(tmp_path):
     assert file_bytes(tmp_path / "m.onnx") == expected
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\3\4 a zip", b"\xff" * 50, b"\x3a\x7f"], ids=["empty", "zip", "noise", "cut"]
+)
+def test_file_bytes_of_another_kind_of_file_is_its_length(content, tmp_path):
+    """A file that is no ONNX model (a .pt2 program) names no data files."""
+    (tmp_path / "m.pt2").write_bytes(content)
+
+    assert file_bytes(tmp_path / "m.pt2") == len(content)
+
+
 def test_parameter_count_leaves_scales_out(qdq_model):
     """12 weights and 3 biases, whatever they are stored as."""
     assert parameter_count(qdq_model) == 15

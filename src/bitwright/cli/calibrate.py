@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ from bitwright.cli.options import (
     QuietOption,
     SamplesOption,
     SeedOption,
+    TargetOption,
 )
 from bitwright.cli.output import check_output
 from bitwright.cli.progress import progress_bar
@@ -29,6 +30,8 @@ def calibrate(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Where the statistics go: .npz.")],
     calibration: CalibrationOption = None,
     method: MethodOption = "minmax",
+    mode: Annotated[Literal["int8", "uint8", "int16x8"], typer.Option(help="The mode they are for.")] = "int8",
+    target: TargetOption = "onnxruntime",
     samples: SamplesOption = None,
     seed: SeedOption = 0,
     preprocess: PreprocessOption = None,
@@ -59,6 +62,8 @@ def calibrate(
             str(files[0]),
             calibration,
             method=method,
+            mode=mode,
+            target=target,
             samples=samples,
             seed=seed,
             preprocess=preprocess,

@@ -25,6 +25,8 @@ from bitwright.errors import RecipeError, UsageError
 
 Mode = Literal["float16", "weight-only", "dynamic", "int8", "uint8", "int16x8"]
 
+_CALIBRATED = ("int8", "uint8", "int16x8")
+
 
 def quantize(
     model: ModelArgument,
@@ -80,8 +82,19 @@ def quantize(
             raise UsageError("--save-statistics needs --calibration", next="give the data to take statistics of")
     if calibration is not None and statistics is not None:
         raise UsageError("--calibration and --statistics exclude each other", next="give one of the two")
+    if equalize and (statistics or save_statistics):
+        raise UsageError(
+            "statistics are of the model as it is, --equalize changes its ranges", next="give --calibration alone"
+        )
+    if recipe is None and mode in _CALIBRATED and calibration is None and statistics is None:
+        raise UsageError(
+            f"mode {mode} needs sample inputs to calibrate on",
+            where=str(model),
+            next="give --calibration DATA or --statistics FILE, or use --mode dynamic, which needs none",
+        )
 
     import bitwright as bw
+    from bitwright.api import Statistics
 
     options: dict[str, Any] = {
         "method": method,
@@ -98,7 +111,7 @@ def quantize(
         options["weight_method"] = weight_method
     if activations is not None:
         options["activation_type"] = activations
-    drawn = {"samples": samples, "seed": seed, "preprocess": preprocess}
+    drawn: dict[str, Any] = {"samples": samples, "seed": seed, "preprocess": preprocess}
     if recipe is None:
         options["mode"] = mode
     else:
@@ -106,11 +119,13 @@ def quantize(
     loaded = bw.load(str(model))
     with progress_bar("calibrating", shown=not quiet) as progress:
         if save_statistics is not None:
-            seen = bw.calibrate(loaded, calibration, method=method, progress=progress, **drawn)
+            asked = options.get("recipe", mode)
+            drawn |= {"method": method, "mode": asked, "target": target, "progress": progress}
+            seen = bw.calibrate(loaded, calibration, **drawn)
             seen.save(save_statistics)
             options["statistics"] = seen
         elif statistics is not None:
-            options["statistics"] = _read_statistics(statistics)
+            options["statistics"] = Statistics.load(statistics)
         elif calibration is not None:
             options |= {"calibration": calibration, "progress": progress, **drawn}
         small = bw.quantize(loaded, **options)
@@ -130,9 +145,3 @@ def _read_recipe(path: Path) -> Any:
         raise RecipeError(f"the recipe cannot be read: {reason}", where=str(path), next="give a JSON file") from error
     except RecipeError as error:
         raise RecipeError(error.what, where=error.where or str(path), next=error.next) from error
-
-
-def _read_statistics(path: Path) -> Any:
-    from bitwright.api import Statistics
-
-    return Statistics.load(path)

@@ -42,6 +42,9 @@ def apply_plan(
         if tensor_plan.qparams is None:
             value.const_value = HalfTensor(array.astype(np.float16), name=name)
             continue
+        if tensor_plan.role is Role.BIAS:  # one value a channel, whatever shape it was broadcast from
+            array = array.reshape(-1)
+            value.shape = ir.Shape(array.shape)
         value.const_value = QuantizedTensor(
             quantize(_viewed(array, tensor_plan.qparams.block_shape), tensor_plan.qparams),
             tensor_plan.qparams,

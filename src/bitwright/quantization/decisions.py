@@ -226,7 +226,7 @@ def refuse_dynamic(node: ir.Node, rule: Rule) -> str:
 
 
 def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
-    """Forward: a follower is integer when all its activations are integers anyway."""
+    """Forward: a follower is integer when one of its activations is."""
     for node, decision in decisions.by_node.items():
         if decision.reason != "pending":
             continue
@@ -250,10 +250,8 @@ def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
             )
             continue
         producers = [v.producer() for v in activation_operands(node, rule) if constant_of(v) is None]
-        if producers and all(
-            p is not None and p.op_type in target.float_result_ops and decisions.compute(p) is Compute.INTEGER
-            for p in producers
-        ):
+        integers = [p for p in producers if p is not None and decisions.compute(p) is Compute.INTEGER]
+        if integers and all(p.op_type in target.float_result_ops for p in integers):
             decision.compute = Compute.FLOAT
             decision.reason = "takes float results of a matrix product, and nothing integer takes its own"
 
@@ -272,9 +270,8 @@ def _refuse_follower(node: ir.Node, rule: Rule, decisions: Decisions) -> str:
         tensor = constant_of(value)
         if tensor is not None and tensor.dtype != ir.DataType.FLOAT:
             return "a constant operand is not float32"
-    available = [_is_integer_already(v, decisions) for v in moving]
-    if not all(available):
-        return "its operands are float" if not any(available) else "one of its operands is float"
+    if not any(_is_integer_already(v, decisions) for v in moving):
+        return "its operands are float"
     if rule.kind is Kind.CLAMP:
         bounds = clamp_range(node)
         if bounds is None:

@@ -18,7 +18,7 @@ class Kind(Enum):
     """What an operator is to the planner."""
 
     ANCHOR = "anchor"  # multiplies by weights: the reason to quantize
-    FOLLOWER = "follower"  # integer when all its operands are
+    FOLLOWER = "follower"  # integer when an operand is
     CLAMP = "clamp"  # Relu, Clip: disappears into what comes before it
 
 

@@ -6,7 +6,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +37,9 @@ WARM_UP = 3
 class ComparedModel(Protocol):
     """What compare needs of a model: its graph as ONNX Runtime runs it."""
 
-    source: str | None
+    @property
+    def source(self) -> str | None:
+        """Where it came from."""
 
     def to_ir(self) -> ir.Model:
         """The file's own graph."""
@@ -50,7 +52,7 @@ class LabelledSamples(Protocol):
     def labels(self) -> Sequence[int] | None:
         """One label a sample."""
 
-    def __iter__(self) -> Iterator[tuple[int, Mapping[str, NDArray[Any]]]]: ...
+    def __iter__(self) -> Iterator[tuple[int, Feeds]]: ...
 
 
 def compare(

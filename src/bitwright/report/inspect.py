@@ -23,9 +23,17 @@ if TYPE_CHECKING:
 class InspectedModel(Protocol):
     """What inspect needs of a model."""
 
-    source: str | None
-    graph: ir.Model
-    plan: Plan | None
+    @property
+    def source(self) -> str | None:
+        """Where it came from."""
+
+    @property
+    def graph(self) -> ir.Model:
+        """Its float meaning."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """What was decided for it; None for a float model."""
 
     def to_ir(self) -> ir.Model:
         """The file's own graph."""

@@ -10,6 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from bitwright.graph.constants import HalfTensor, QuantizedTensor
+from bitwright.report.external_data import external_locations
 
 #: Models whose constants are smaller are serialized in memory to count their bytes; larger ones are counted by parts.
 EXACT_BELOW_BYTES = 1 << 28
@@ -94,17 +95,10 @@ def serialized_bytes(model: ir.Model) -> int:
 
 
 def file_bytes(path: str | Path) -> int:
-    """Bytes of an ONNX file and of the external data files that its constants name."""
+    """Bytes of a model's file, and of the external data files that its constants name."""
     path = Path(path)
-    total = path.stat().st_size
-    model = ir.load(path)
-    beside = {
-        str(value.const_value.location)
-        for graph in model.graphs()
-        for value in graph.initializers.values()
-        if isinstance(value.const_value, ir.ExternalTensor)
-    }
-    return total + sum((path.parent / name).stat().st_size for name in beside if (path.parent / name).is_file())
+    beside = (path.parent / name for name in external_locations(path))
+    return path.stat().st_size + sum(file.stat().st_size for file in beside if file.is_file())
 
 
 def parameter_count(model: ir.Model) -> int:

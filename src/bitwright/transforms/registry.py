@@ -22,6 +22,7 @@ from bitwright.transforms.shapes import infer_shapes
 from bitwright.transforms.sort_by_execution_order import sort_by_execution_order
 from bitwright.transforms.split_shared_biases import split_shared_biases
 from bitwright.transforms.strip_unused_nodes import strip_unused_nodes
+from bitwright.transforms.untranspose_gemm import untranspose_gemm
 
 Reader = Callable[[tuple[str, ...]], object]
 
@@ -81,6 +82,7 @@ TRANSFORMS: dict[str, Transform] = {
         {"inputs": names, "outputs": names},
         cuts=True,
     ),
+    "untranspose_gemm": Transform(untranspose_gemm, "store constant Gemm weights as they are multiplied, without transB"),
 }
 
 

@@ -58,8 +58,8 @@ def _write_product(node: ir.Node, editor: Editor) -> None:
     while inputs[-1] is None:
         inputs.pop()
     if bias is not None and bias.const_value is not None and len(bias.const_value.shape) != 1:
-        flat = editor.constant(bias.const_value.numpy().reshape(-1), str(bias.name) + "_flat")
-        inputs[-1] = flat
+        bias.const_value = ir.Tensor(bias.const_value.numpy().reshape(-1), name=bias.name)
+        bias.shape = ir.Shape(bias.const_value.shape)
     _swap(node, [_kernel(node, "DynamicQuantizeMatMul", inputs, editor)], editor)
     editor.drop_unused(weight)  # type: ignore[arg-type]
 

@@ -19,6 +19,8 @@ class Editor:
     def __init__(self, model: ir.Model) -> None:
         self.model = model
         self.graph = model.graph
+        self.scales: dict[str, ir.Value] = {}  # by the name of the value they belong to
+        self._parameters: dict[str, list[ir.Value | None]] = {}
         self._shared: dict[tuple[str, bytes, tuple[int, ...]], ir.Value] = {}
         self._names = {v.name for n in self.graph.all_nodes() for v in n.outputs}
         self._names |= set(self.graph.initializers) | {v.name for v in self.graph.inputs}
@@ -50,11 +52,20 @@ class Editor:
     ) -> list[ir.Value | None]:
         """Scale and zero_point constants as Quantize- and DequantizeLinear want them; the point may be left out."""
         shape = () if qparams.granularity == "per-tensor" else qparams.scale.shape
-        found: list[ir.Value | None] = [self.constant(qparams.scale.reshape(shape), name + SCALE, share=share)]
+        scale = self.constant(qparams.scale.reshape(shape), name + SCALE, share=share)
+        self.scales[name] = scale
+        found: list[ir.Value | None] = [scale]
         if point:
             points = qparams.zero_point.reshape(shape)
-            found.append(self.constant(points, name + ZERO_POINT, DATA_TYPES[qparams.storage], share=share))
+            share_point = share or qparams.symmetric
+            found.append(self.constant(points, name + ZERO_POINT, DATA_TYPES[qparams.storage], share=share_point))
         return found
+
+    def activation_parameters(self, name: str, qparams: QuantParams) -> list[ir.Value | None]:
+        """Scale and zero_point of an activation; equal ones are one constant."""
+        if name not in self._parameters:
+            self._parameters[name] = self.scale_and_point(qparams, name, share=True)
+        return self._parameters[name]
 
     def integers(self, tensor: QuantizedTensor, name: str) -> ir.Value:
         """The integers of a constant as an initializer."""
@@ -76,7 +87,7 @@ class Editor:
         """A new node giving `result` (a value, or a new one's name); at the start of the graph unless placed."""
         value = result if isinstance(result, ir.Value) else ir.val(self.free_name(result), dtype=kind)
         outputs = [value]
-        node = ir.node(op, inputs, attributes, domain=domain, outputs=outputs, name=name or f"{value.name}_{op}")
+        node = ir.node(op, inputs, attributes, domain=domain, outputs=outputs, name=f"{value.name}_{op}" if name is None else name)
         first = next(iter(self.graph), None)
         if after is not None:
             self.graph.insert_after(after, node)
@@ -100,8 +111,14 @@ class Editor:
 
 
 def as_numpy(value: ir.Value | None) -> NDArray[Any] | None:
-    """A constant initializer as an array, 4-bit types one a byte; None when the value is not one."""
-    if value is None or value.is_graph_input() or value.const_value is None:
+    """A constant initializer, or the product of two, as an array, 4-bit types one a byte; None when it is neither."""
+    if value is None or value.is_graph_input():
+        return None
+    producer = value.producer()
+    if producer is not None and producer.op_type == "Mul" and producer.domain == "":
+        factors = [v.const_value for v in producer.inputs if v is not None and v.const_value is not None]
+        return factors[0].numpy() * factors[1].numpy() if len(factors) == 2 else None
+    if value.const_value is None:
         return None
     array = value.const_value.numpy()
     return array.astype(np.int8) if array.dtype.kind == "V" or "int4" in str(array.dtype) else array

@@ -156,8 +156,12 @@ def _read_constant(node: ir.Node, editor: Editor) -> None:
             gone = [users[0], node]
     tensor = QuantizedTensor(integers, qparams, name=str(result.name), shape=shape)
     _add_constant(str(result.name), tensor, result, editor)
+    scale = node.inputs[1]
+    product = scale.producer() if scale is not None else None
     for old in gone:
         editor.graph.remove(old, safe=True)
+    if product is not None and scale is not None and not scale.uses() and not scale.is_graph_output():
+        editor.graph.remove(product, safe=True)
 
 
 def _is_half(node: ir.Node) -> bool:

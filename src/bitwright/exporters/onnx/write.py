@@ -14,8 +14,10 @@ from bitwright.exporters.onnx.names import (
     DATA_TYPES,
     DEQUANTIZED,
     HALF,
+    MICROSOFT,
     PLAN_KEY,
     QUANTIZED,
+    SCALE,
     UNQUANTIZED,
     blocked_axis,
 )
@@ -23,6 +25,9 @@ from bitwright.graph.constants import HalfTensor, QuantizedTensor
 from bitwright.numerics.qparams import QuantParams
 from bitwright.quantization.plan import Compute, Plan, Role
 from bitwright.quantization.rules import LOOKUP
+
+#: A bias scale of fewer entries costs less stored than multiplied.
+SHORTEST_PRODUCT = 32
 
 
 def to_onnx(model: ir.Model, plan: Plan) -> ir.Model:
@@ -45,18 +50,34 @@ def to_onnx(model: ir.Model, plan: Plan) -> ir.Model:
             write_dynamic(node, editor)
         elif node.op_type == LOOKUP and compute in (Compute.WEIGHT_ONLY, Compute.DYNAMIC):
             _write_lookup(node, editor)
-    for value in list(copy.graph.initializers.values()):
+    for tensor in plan.tensors.values():
+        if tensor.role is Role.ACTIVATION and tensor.qparams is not None:
+            editor.activation_parameters(tensor.name, tensor.qparams)
+    first = next(iter(copy.graph), None)  # constants are spelled before it, in the order they are held
+    # Biases last: their scales are products of the others.
+    constants = list(copy.graph.initializers.values())
+    for value in sorted(constants, key=_is_bias):
         if isinstance(value.const_value, QuantizedTensor):
-            _write_constant(value, value.const_value, editor)
+            _write_constant(value, value.const_value, editor, first)
         elif isinstance(value.const_value, HalfTensor):
             halves = editor.constant(value.const_value.halves, str(value.name) + HALF)
-            editor.insert("Cast", [halves], editor.release(value), to=int(ir.DataType.FLOAT))
+            editor.insert("Cast", [halves], editor.release(value), before=first, name="", to=int(ir.DataType.FLOAT))
     for value in [*copy.graph.inputs, *(v for n in list(copy.graph) for v in n.outputs)]:
         tensor = plan.tensors.get(value.name or "")
         if tensor is not None and tensor.role is Role.ACTIVATION and tensor.qparams is not None:
             _write_activation(value, tensor.qparams, plan, editor)
+    for node in copy.graph:
+        for value in node.outputs:  # runtimes infer these; they would take as much room as the names
+            if not value.is_graph_output() and node.domain in ("", MICROSOFT):
+                value.type = value.shape = None
+    for value in copy.graph.initializers.values():
+        value.type = value.shape = None
     copy.metadata_props[PLAN_KEY] = summary(plan)
     return copy
+
+
+def _is_bias(value: ir.Value) -> bool:
+    return isinstance(value.const_value, QuantizedTensor) and value.const_value.qparams.storage == "i32"
 
 
 def summary(plan: Plan) -> str:
@@ -81,7 +102,7 @@ def summary(plan: Plan) -> str:
     )
 
 
-def _write_constant(value: ir.Value, tensor: QuantizedTensor, editor: Editor) -> None:
+def _write_constant(value: ir.Value, tensor: QuantizedTensor, editor: Editor, first: ir.Node | None) -> None:
     """integers -> DequantizeLinear -> the constant's own name; a matrix view is reshaped after."""
     name, qparams = str(value.name), tensor.qparams
     if not value.uses() and not value.is_graph_output():
@@ -92,16 +113,34 @@ def _write_constant(value: ir.Value, tensor: QuantizedTensor, editor: Editor) ->
         attributes = {"axis": blocks[0], "block_size": blocks[1]}
     elif qparams.axis is not None:
         attributes = {"axis": qparams.axis}
-    wants_point = not qparams.symmetric or qparams.kind.bits in (8, 16)
-    inputs = [editor.integers(tensor, name), *editor.scale_and_point(qparams, name, point=wants_point)]
+    if qparams.storage == "i32" and (factors := _scale_factors(value, qparams, editor)) is not None:
+        scale = editor.insert("Mul", list(factors), name + SCALE, before=first, name="")
+        inputs = [editor.integers(tensor, name), scale]
+    else:
+        wants_point = not qparams.symmetric or qparams.kind.bits in (8, 16)
+        inputs = [editor.integers(tensor, name), *editor.scale_and_point(qparams, name, point=wants_point)]
     produced = editor.release(value)
     if tuple(tensor.shape.numpy()) == tensor.integers.shape:
-        editor.insert("DequantizeLinear", inputs, produced, **attributes)
+        editor.insert("DequantizeLinear", inputs, produced, before=first, name="", **attributes)
         return
     shape = editor.constant(np.array(tensor.shape.numpy(), np.int64), name + "_shape", share=True)
-    first = next(iter(editor.graph))
-    matrix = editor.insert("DequantizeLinear", inputs, name + DEQUANTIZED, before=first, **attributes)
-    editor.insert("Reshape", [matrix, shape], produced, before=first)
+    matrix = editor.insert("DequantizeLinear", inputs, name + DEQUANTIZED, before=first, name="", **attributes)
+    editor.insert("Reshape", [matrix, shape], produced, before=first, name="")
+
+
+def _scale_factors(value: ir.Value, qparams: QuantParams, editor: Editor) -> tuple[ir.Value, ir.Value] | None:
+    """The scales of the activation and the weight, whose product a long bias scale is: stored once, multiplied on loading."""
+    if qparams.scale.size < SHORTEST_PRODUCT or len(value.uses()) != 1:
+        return None
+    user = value.uses()[0].node
+    data, weight = user.inputs[0], user.inputs[1]
+    factors = [editor.scales.get(str(v.name)) for v in (data, weight) if v is not None]
+    if len(factors) != 2 or factors[0] is None or factors[1] is None:
+        return None
+    arrays = [f.const_value.numpy() for f in factors if f is not None and f.const_value is not None]
+    if len(arrays) != 2 or not np.array_equal(arrays[0] * arrays[1], qparams.scale):
+        return None
+    return factors[0], factors[1]
 
 
 def _write_lookup(node: ir.Node, editor: Editor) -> None:
@@ -140,7 +179,7 @@ def _write_activation(value: ir.Value, qparams: QuantParams, plan: Plan, editor:
     real_name = editor.free_name(name + DEQUANTIZED)
     if is_output:
         value.name, real_name = editor.free_name(name + UNQUANTIZED), name
-    parameters = editor.scale_and_point(qparams, name, share=True)
+    parameters = editor.activation_parameters(name, qparams)
     integers = ir.val(editor.free_name(name + QUANTIZED), dtype=DATA_TYPES[qparams.storage], shape=value.shape)
     real = ir.val(real_name, dtype=ir.DataType.FLOAT, shape=value.shape)
     for node, index in uses:
