@@ -6,6 +6,7 @@ Both files (and float) are open in one process and run in turns, one image, so t
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import subprocess
 import time
@@ -42,14 +43,13 @@ def times_of(files: dict[str, Path], *, runs: int, threads: int) -> dict[str, li
     }
     feeds = {"image": random_images(1, seed=5)}
     times: dict[str, list[float]] = {side: [] for side in sessions}
-    order = list(sessions)
+    orders = list(itertools.permutations(sessions))  # each follows each other one as often
     for turn in range(WARM_UP + runs):
-        for side in order:
+        for side in orders[turn % len(orders)]:
             started = time.perf_counter()
             sessions[side].run(None, feeds)
             if turn >= WARM_UP:
                 times[side].append(1e3 * (time.perf_counter() - started))
-        order = [*order[1:], order[0]]
     return times
 
 
@@ -57,7 +57,7 @@ def main() -> None:
     """Measure, print, write bench/out/latency.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", default=["mobilenetv2", "resnet50"], metavar="NETWORK")
-    parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--runs", type=int, default=120)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rebuild", action="store_true", help="quantize again, also where the files are there")
     arguments = parser.parse_args()

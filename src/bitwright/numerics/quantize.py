@@ -35,8 +35,7 @@ def quantize(x: Floats, qparams: QuantParams) -> Integers:
     array([ -5,   3,   5, 127], dtype=int8)
     """
     scale, zero_point = expand(qparams, x.shape)
-    q = np.asarray(x, dtype=np.float32) / scale
-    np.rint(q, out=q)
+    q = np.asarray(np.rint(np.asarray(x, dtype=np.float32) / scale))
     # Clamp in float: float32 holds every bound up to 16 bits exactly. int32 (biases) is done in float64.
     if qparams.kind.bits > 16:
         wide = np.rint(np.asarray(x, dtype=np.float64) / scale) + zero_point

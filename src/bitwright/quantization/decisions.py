@@ -251,7 +251,7 @@ def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
             continue
         producers = [v.producer() for v in activation_operands(node, rule) if constant_of(v) is None]
         integers = [p for p in producers if p is not None and decisions.compute(p) is Compute.INTEGER]
-        if integers and all(p.op_type in target.float_result_ops for p in integers):
+        if integers and all(target.gives_float(p.op_type, storage_of(decision, target)) for p in integers):
             decision.compute = Compute.FLOAT
             decision.reason = "takes float results of a matrix product, and nothing integer takes its own"
 
@@ -339,6 +339,8 @@ def _results(model: ir.Model, decisions: Decisions, target: Target) -> None:
         if (clamp := fused_clamp(node, decisions)) is not None:
             decision.quantized_result = False
             decision.reason = f"one kernel with {clamp.op_type} {clamp.name}"
-        elif node.op_type in target.float_result_ops and not decisions.integer_users(node.outputs[0]):
+        elif target.gives_float(node.op_type, storage_of(decision, target)) and not decisions.integer_users(
+            node.outputs[0]
+        ):
             decision.quantized_result = False
             decision.reason = "gives its result as float"

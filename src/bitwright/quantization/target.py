@@ -18,7 +18,7 @@ class Target:
         name: the file's name.
         activation_storage: the storage type its integer kernels are fastest with.
         integer_ops: operators with an integer form, by activation storage type.
-        float_result_ops: operators whose integer form can give a float result.
+        float_result_ops: operators whose integer form can give a float result, by activation storage type.
         dynamic_ops: operators with kernels that quantize activations as they arrive.
     """
 
@@ -26,12 +26,16 @@ class Target:
     description: str
     activation_storage: str
     integer_ops: dict[str, frozenset[str]]
-    float_result_ops: frozenset[str]
+    float_result_ops: dict[str, frozenset[str]]
     dynamic_ops: frozenset[str]
 
     def has_integer(self, op: str, storage: str) -> bool:
         """Whether the operator has an integer form with this activation storage type."""
         return op in self.integer_ops.get(storage, frozenset())
+
+    def gives_float(self, op: str, storage: str) -> bool:
+        """Whether the operator's integer form can give a float result with this activation storage type."""
+        return op in self.float_result_ops.get(storage, frozenset())
 
 
 def target_names() -> list[str]:
@@ -55,7 +59,7 @@ def load_target(name: str) -> Target:
         description=data["description"],
         activation_storage=data["activation_storage"],
         integer_ops={storage: frozenset(ops) for storage, ops in data["integer_ops"].items()},
-        float_result_ops=frozenset(data["float_result_ops"]),
+        float_result_ops={storage: frozenset(ops) for storage, ops in data["float_result_ops"].items()},
         dynamic_ops=frozenset(data["dynamic_ops"]),
     )
 

@@ -202,17 +202,17 @@ def _read_lookup(node: ir.Node, editor: Editor) -> None:
     editor.graph.register_initializer(value)
     node.replace_input_with(0, value)
     real = dequantize.outputs[0]
-    _take_over(found, real, editor)
+    _take_over(found, real)
     editor.graph.remove(dequantize, safe=True)
 
 
-def _take_over(value: ir.Value, other: ir.Value, editor: Editor) -> None:
-    """`value` takes the name, the readers and the graph output of `other`."""
+def _take_over(value: ir.Value, other: ir.Value) -> None:
+    """`value` takes the name, the type, the readers and the graph output of `other`."""
     name = str(other.name)
     other.replace_all_uses_with(value, replace_graph_outputs=True)
     other.name = name + "_replaced"
     value.name = name
-    value.type = ir.TensorType(ir.DataType.FLOAT)
+    value.type, value.shape = other.type or ir.TensorType(ir.DataType.FLOAT), other.shape or value.shape
 
 
 def _read_activations(editor: Editor) -> dict[str, QuantParams]:
@@ -237,7 +237,7 @@ def _read_activations(editor: Editor) -> dict[str, QuantParams]:
         for pair in pairs:
             real = pair.outputs[0]
             if real in outputs:
-                _take_over(value, real, editor)
+                _take_over(value, real)
             else:
                 real.replace_all_uses_with(value)
         for old in (*pairs, node):
