@@ -29,7 +29,7 @@ __all__ = [
     "transform",
 ]
 
-_ROOMS = {name: "bitwright.api" for name in __all__} | {"BitwrightError": "bitwright.errors"}
+_ROOMS = dict.fromkeys(__all__, "bitwright.api") | {"BitwrightError": "bitwright.errors"}
 
 
 def __getattr__(name: str) -> Any:

@@ -270,7 +270,7 @@ def compare(
     return compare_models(
         left,
         right,
-        opened,  # type: ignore[arg-type]
+        opened,
         seed=seed,
         runs=runs,
         threads=threads,

@@ -137,8 +137,8 @@ def run_demo(*, runs: int = 300, variants: Sequence[str] | None = None) -> DemoR
 
 def _quantized(name: str, digits: Digits) -> bytes:
     mode, options = VARIANTS[name]
-    given = {"calibration": digits.calibration} if mode in CALIBRATED else {}
-    model = bw.quantize(str(MODEL_PATH), mode, **given, **options)
+    calibration = digits.calibration if mode in CALIBRATED else None
+    model = bw.quantize(str(MODEL_PATH), mode, calibration=calibration, **options)
     data: bytes = model.to_proto().SerializeToString()
     return data
 

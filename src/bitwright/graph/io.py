@@ -19,7 +19,9 @@ LARGEST_MESSAGE_BYTES = (1 << 31) - (1 << 20)
 
 def constants_bytes(model: ir.Model) -> int:
     """Bytes of all initializers, in the form they are held."""
-    return sum(v.const_value.nbytes for g in model.graphs() for v in g.initializers.values() if v.const_value is not None)
+    return sum(
+        v.const_value.nbytes for g in model.graphs() for v in g.initializers.values() if v.const_value is not None
+    )
 
 
 def write_model(model: ir.Model, path: Path, *, external_threshold: int | None = None) -> None:

@@ -129,7 +129,7 @@ class QuantParams:
 
     @property
     def granularity(self) -> str:
-        """"per-tensor", "per-channel" or "per-block"."""
+        """One of "per-tensor", "per-channel" and "per-block"."""
         if self.block_shape is not None:
             return "per-block"
         return "per-tensor" if self.axis is None else "per-channel"
@@ -157,5 +157,7 @@ class QuantParams:
         else:
             point = "0" if self.symmetric else f"{self.zero_point.min()}..{self.zero_point.max()}"
             where = f"axis={self.axis}" if self.axis is not None else f"block_shape={self.block_shape}"
-            body = f"scale={self.scale.min():.6g}..{self.scale.max():.6g} x{self.scale.size}, zero_point={point}, {where}"
+            body = (
+                f"scale={self.scale.min():.6g}..{self.scale.max():.6g} x{self.scale.size}, zero_point={point}, {where}"
+            )
         return f"QuantParams({self.storage}, {body})"

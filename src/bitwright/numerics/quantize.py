@@ -109,7 +109,9 @@ def _expand_blocks(qparams: QuantParams, shape: tuple[int, ...]) -> tuple[NDArra
     assert blocks is not None
     expected = tuple(-(-n // b) for n, b in zip(shape, blocks, strict=True)) if len(shape) == len(blocks) else None
     if expected != qparams.scale.shape:
-        raise QuantParamsError(f"blocks of {blocks} over shape {shape} need scales of {expected}, got {qparams.scale.shape}")
+        raise QuantParamsError(
+            f"blocks of {blocks} over shape {shape} need scales of {expected}, got {qparams.scale.shape}"
+        )
     scale, zero_point = qparams.scale, qparams.zero_point
     for axis, (size, block) in enumerate(zip(shape, blocks, strict=True)):
         if block > 1:

@@ -49,7 +49,9 @@ def qparams_from_range(
     lows = np.minimum(np.asarray(low, dtype=np.float64), 0.0)
     highs = np.maximum(np.asarray(high, dtype=np.float64), 0.0)
     if not (np.isfinite(lows).all() and np.isfinite(highs).all()):
-        raise QuantParamsError("a range with NaN or Inf cannot be quantized", next="look at the samples, or exclude the tensor")
+        raise QuantParamsError(
+            "a range with NaN or Inf cannot be quantized", next="look at the samples, or exclude the tensor"
+        )
     if np.any(np.asarray(low) > np.asarray(high)):
         raise QuantParamsError("the range is empty: low > high")
     kind = STORAGES[storage]

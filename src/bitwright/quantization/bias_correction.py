@@ -2,8 +2,8 @@
 
     y = W x + b,  y' = W' x + b'  with  b' = b - (W' - W) E[x]   =>   E[y'] = E[y]
 
-Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 3.3, with E[x]
-from calibration. Padding is left out of E[x].
+Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 3.3, with
+E[x] from calibration. Padding is left out of E[x].
 """
 
 from __future__ import annotations

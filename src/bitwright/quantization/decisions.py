@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 import onnx_ir as ir
 
 from bitwright.graph.constants import constant_of
 from bitwright.quantization.plan import Compute
 from bitwright.quantization.recipe import How, Recipe
-from bitwright.quantization.rules import (
-    LOOKUP,
-    RECURRENT,
-    Kind,
-    Rule,
-    Scale,
-    activation_operands,
-    clamp_range,
-    rule_of,
+from bitwright.quantization.refusals import (
+    OPERANDS_ARE_FLOAT,
+    SMALLEST_WEIGHT_ELEMENTS,
+    refuse_anchor,
+    refuse_dynamic,
+    refuse_follower,
+    touches_float,
+    weight_elements,
+    wrong_type,
 )
+from bitwright.quantization.rules import LOOKUP, Kind, Rule, Scale, activation_operands, rank_of, rule_of
 from bitwright.quantization.target import Target
-
-#: Weights smaller than this stay float outside integer nodes: their scale and names would outweigh what is saved.
-SMALLEST_WEIGHT_ELEMENTS = 128
+from bitwright.transforms.rewiring import int_attribute
 
 
 @dataclass
@@ -97,16 +97,19 @@ def storage_of(decision: Decision, target: Target) -> str:
 def _first_look(decision: Decision, target: Target) -> Decision:
     """What can be said of one node without its neighbours: everything but integer followers."""
     node, rule, asked = decision.node, decision.rule, decision.how.compute or Compute.FLOAT
-    if not _touches_float(node):
+    if not touches_float(node):
         decision.reason, decision.wanted = "computes on integers already", False
     elif asked is Compute.FLOAT:
         decision.reason, decision.wanted = "left float by the recipe", False
     elif asked is Compute.FLOAT16:
-        decision.compute, decision.reason = _float16(node)
+        if any(weight_elements(value) >= SMALLEST_WEIGHT_ELEMENTS for value in node.inputs):
+            decision.compute = Compute.FLOAT16
+        else:
+            decision.reason = "has no constants worth storing as float16"
     elif rule is None:
         name = f"{node.domain}::{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
         decision.reason = f"no rule quantizes {name}"
-    elif (wrong := _wrong_type(node)) is not None:
+    elif (wrong := wrong_type(node)) is not None:
         decision.reason = f"computes in {wrong}, not float32"
     elif asked in (Compute.WEIGHT_ONLY, Compute.DYNAMIC):
         decision.compute, decision.reason = _by_weights(decision, rule, asked, target)
@@ -122,35 +125,6 @@ def _first_look(decision: Decision, target: Target) -> Decision:
     return decision
 
 
-def _touches_float(node: ir.Node) -> bool:
-    """Whether any operand or result is (or may be) floating point."""
-    values = [v for v in (*node.inputs, *node.outputs) if v is not None]
-    kinds = [v.dtype for v in values]
-    return not kinds or any(kind is None or kind.is_floating_point() for kind in kinds)
-
-
-def _wrong_type(node: ir.Node) -> str | None:
-    """The floating type other than float32 that the node computes in, None when it is float32 or not known."""
-    for value in (*node.inputs[:1], *node.outputs[:1]):
-        if value is not None and value.dtype is not None and value.dtype.is_floating_point():
-            return None if value.dtype == ir.DataType.FLOAT else value.dtype.name.lower()
-    return None
-
-
-def weight_elements(value: ir.Value | None) -> int:
-    """Elements of a float32 constant weight, 0 when the value is none."""
-    tensor = constant_of(value)
-    if tensor is None or tensor.dtype != ir.DataType.FLOAT:
-        return 0
-    return int(tensor.size)
-
-
-def _float16(node: ir.Node) -> tuple[Compute, str]:
-    if any(weight_elements(value) >= SMALLEST_WEIGHT_ELEMENTS for value in node.inputs):
-        return Compute.FLOAT16, ""
-    return Compute.FLOAT, "has no constants worth storing as float16"
-
-
 def _by_weights(decision: Decision, rule: Rule, asked: Compute, target: Target) -> tuple[Compute, str]:
     node = decision.node
     operand = 0 if node.op_type == LOOKUP else rule.weight
@@ -160,7 +134,7 @@ def _by_weights(decision: Decision, rule: Rule, asked: Compute, target: Target) 
         return Compute.FLOAT, "its weights are not constant" if node.op_type != LOOKUP else "looks up no constant table"
     if weight_elements(node.inputs[operand]) < SMALLEST_WEIGHT_ELEMENTS:
         return Compute.FLOAT, f"its weights are fewer than {SMALLEST_WEIGHT_ELEMENTS}: nothing would be saved"
-    if node.op_type == LOOKUP and (len(node.inputs[0].shape or ()) != 2 or _integer(node, "axis") != 0):
+    if node.op_type == LOOKUP and (rank_of(node.inputs[0]) != 2 or int_attribute(node, "axis", 0) != 0):
         return Compute.FLOAT, "not a lookup of rows in a matrix"
     if asked is Compute.WEIGHT_ONLY:
         return Compute.WEIGHT_ONLY, ""
@@ -170,61 +144,6 @@ def _by_weights(decision: Decision, rule: Rule, asked: Compute, target: Target) 
     return (Compute.WEIGHT_ONLY, reason) if reason else (Compute.DYNAMIC, "")
 
 
-def _integer(node: ir.Node, name: str, default: int = 0) -> int:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_int()
-
-
-def _float(node: ir.Node, name: str, default: float) -> float:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_float()
-
-
-def refuse_anchor(node: ir.Node, rule: Rule) -> str:
-    """Why a node with constant weights has no integer form, "" when it has one."""
-    assert rule.weight is not None
-    weight = constant_of(node.inputs[rule.weight])
-    if weight is None or weight.dtype != ir.DataType.FLOAT:
-        return "its weights are not float32"
-    if len(weight.shape) < 2 or weight.size == 0:
-        return "its weight is a vector"
-    if constant_of(node.inputs[0]) is not None:
-        return "its data operand is constant"
-    if node.op_type == "Gemm" and (
-        _integer(node, "transA") or _float(node, "alpha", 1) != 1 or _float(node, "beta", 1) != 1
-    ):
-        return "Gemm with transA, alpha or beta has no integer form"
-    if rule.bias is not None and len(node.inputs) > rule.bias and (bias := node.inputs[rule.bias]) is not None:
-        tensor = constant_of(bias)
-        if tensor is None or tensor.dtype != ir.DataType.FLOAT:
-            return "its bias is not constant"
-        axis = rule.channel_axis(node)
-        group = _integer(node, "group", 1) if node.op_type == "ConvTranspose" else 1
-        channels = weight.shape[axis if axis is not None else 1] * group
-        if tensor.size != channels:
-            return "its bias is not one value per output channel"
-    return ""
-
-
-def refuse_dynamic(node: ir.Node, rule: Rule) -> str:
-    """Why a node with constant weights cannot quantize its activations as they arrive, "" when it can."""
-    if node.op_type in RECURRENT:
-        if any(constant_of(node.inputs[i]) is None for i in RECURRENT[node.op_type]):
-            return "its weights are not constant"
-        if _integer(node, "layout"):
-            return "batch-first layout has no dynamic kernel"
-        return ""
-    if reason := refuse_anchor(node, rule):
-        return reason
-    if node.op_type == "Conv" and _integer(node, "group", 1) != 1:
-        return "grouped convolutions run slower with dynamic activations than in float"
-    if node.op_type == "Conv" and len(node.inputs[1].shape or ()) != 4:
-        return "only two-dimensional convolutions have a dynamic kernel"
-    if node.op_type == "MatMul" and len(node.inputs[1].shape or ()) != 2:
-        return "a batch of weight matrices has no dynamic kernel"
-    return ""
-
-
 def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
     """Forward: a follower is integer when one of its activations is."""
     for node, decision in decisions.by_node.items():
@@ -232,7 +151,7 @@ def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
             continue
         rule = decision.rule
         assert rule is not None
-        decision.reason = _refuse_follower(node, rule, decisions)
+        decision.reason = refuse_follower(node, rule, partial(_is_integer_already, decisions))
         if decision.reason:
             continue
         decision.compute = Compute.INTEGER
@@ -244,10 +163,8 @@ def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
         if any(decisions.integer_users(value) for value in node.outputs):
             continue
         if rule.scale is Scale.FIXED:
-            decision.compute, decision.reason = (
-                Compute.FLOAT,
-                "nothing integer takes its result, which is finer in float",
-            )
+            decision.compute = Compute.FLOAT
+            decision.reason = "nothing integer takes its result, which is finer in float"
             continue
         producers = [v.producer() for v in activation_operands(node, rule) if constant_of(v) is None]
         integers = [p for p in producers if p is not None and decisions.compute(p) is Compute.INTEGER]
@@ -256,43 +173,7 @@ def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
             decision.reason = "takes float results of a matrix product, and nothing integer takes its own"
 
 
-def _refuse_follower(node: ir.Node, rule: Rule, decisions: Decisions) -> str:
-    """Why a follower stays float, "" when it becomes integer."""
-    operands = activation_operands(node, rule)
-    if rule.kind is Kind.ANCHOR:  # a product of two activations
-        operands = [v for v in node.inputs if v is not None]
-    moving = [v for v in operands if constant_of(v) is None]
-    if not moving:
-        return "all its operands are constant"
-    if any(v.dtype is not None and v.dtype != ir.DataType.FLOAT for v in operands):
-        return "it moves integers"
-    for value in operands:
-        tensor = constant_of(value)
-        if tensor is not None and tensor.dtype != ir.DataType.FLOAT:
-            return "a constant operand is not float32"
-    if not any(_is_integer_already(v, decisions) for v in moving):
-        return "its operands are float"
-    if rule.kind is Kind.CLAMP:
-        bounds = clamp_range(node)
-        if bounds is None:
-            return "its bounds are not constant"
-        if bounds[0] > 0 or bounds[1] < 0:
-            return "its bounds leave out zero"
-    if node.op_type == "Resize" and (mode := node.attributes.get("mode")) is not None and mode.as_string() != "nearest":
-        return "Resize that interpolates has no integer kernel"
-    if (
-        node.op_type == "Pad"
-        and len(node.inputs) > 2
-        and (fill := constant_of(node.inputs[2])) is not None
-        and fill.numpy().any()
-    ):
-        return "it pads with a value other than zero"
-    if node.op_type in ("MaxPool",) and len([v for v in node.outputs if v.name]) > 1:
-        return "its indices are wanted"
-    return ""
-
-
-def _is_integer_already(value: ir.Value, decisions: Decisions) -> bool:
+def _is_integer_already(decisions: Decisions, value: ir.Value) -> bool:
     return decisions.compute(value.producer()) is Compute.INTEGER or any(
         d.compute is Compute.INTEGER and d.rule is not None and d.rule.kind is Kind.ANCHOR
         for n in value.consumers()
@@ -304,7 +185,7 @@ def _moves_before_integers(model: ir.Model, decisions: Decisions, target: Target
     """Backward: what only moves values on their way to integer nodes moves integers, a quarter of the bytes."""
     for node, decision in reversed(decisions.by_node.items()):
         rule = decision.rule
-        if decision.reason != "its operands are float" or rule is None or rule.scale is not Scale.SAME:
+        if decision.reason != OPERANDS_ARE_FLOAT or rule is None or rule.scale is not Scale.SAME:
             continue
         results = [v for v in node.outputs if v.name]
         if len(results) != 1 or results[0].is_graph_output():

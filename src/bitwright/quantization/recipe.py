@@ -40,7 +40,7 @@ class How:
 
     def over(self, base: How) -> How:
         """This, laid over `base`: fields that are None come from there."""
-        return replace(base, **{k: v for k, v in self._set().items()})
+        return replace(base, **self._set())
 
     def _set(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
@@ -70,7 +70,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a recipe: nodes whose name matches `scope` (regex, searched) and whose operator is `operator` ("*" = any)."""
+    """One line of a recipe: nodes whose name matches `scope` (regex, searched), of one operator ("*" = any)."""
 
     scope: str
     operator: str

@@ -1,8 +1,8 @@
 """The rules: one row per ONNX operator that may be quantized.
 
-A row says which operand is the weight and along which axis its channels lie, which operands are activations, and how the
-parameters of results follow from those of operands. What a runtime has kernels for is the Target's business; an operator
-without a row stays float.
+A row says which operand is the weight and along which axis its channels lie, which operands are activations, and how
+the parameters of results follow from those of operands. What a runtime has kernels for is the Target's business; an
+operator without a row stays float.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 import onnx_ir as ir
+
+from bitwright.graph.constants import array_of
+from bitwright.transforms.rewiring import int_attribute
 
 
 class Kind(Enum):
@@ -39,11 +42,9 @@ class Rule:
         activations: operand indices that are activations; None = all.
         weight: operand index of the weight.
         channel_axis: the weight's output-channel axis for a node; None = no single one.
-        reduced_axis: the weight's first reduced axis in its matrix view, for blocks.
         bias: operand index of the bias.
         data_axis: the activation's channel axis that the weight's reduced axis meets (for bias correction).
         fixed_range: the result's real range when `scale` is FIXED.
-        dynamic: dynamic-range kernels exist in principle (recurrent networks, matrix products).
     """
 
     kind: Kind
@@ -56,18 +57,23 @@ class Rule:
     fixed_range: tuple[float, float] | None = None
 
 
-def _integer(node: ir.Node, name: str, default: int = 0) -> int:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_int()
-
-
-def _rank(value: ir.Value | None) -> int | None:
+def rank_of(value: ir.Value | None) -> int | None:
+    """Dimensions of a value, None when they are not known."""
     return None if value is None or value.shape is None else len(value.shape)
+
+
+def _transposed_axis(node: ir.Node) -> int | None:
+    """[I, O/G, ...]: groups share the second dimension, so only one group has a channel axis."""
+    return 1 if int_attribute(node, "group", 1) == 1 else None
+
+
+def _gemm_axis(node: ir.Node) -> int:
+    return 0 if int_attribute(node, "transB", 0) else 1
 
 
 def _matmul_axis(node: ir.Node) -> int | None:
     """Columns of a 2-D weight; a batch of matrices has no single channel axis."""
-    return 1 if _rank(node.inputs[1]) == 2 else None
+    return 1 if rank_of(node.inputs[1]) == 2 else None
 
 
 _MOVES = Rule(Kind.FOLLOWER, Scale.SAME)
@@ -77,9 +83,15 @@ RULES: dict[str, Rule] = {
     # weights
     "Conv": Rule(Kind.ANCHOR, weight=1, channel_axis=lambda n: 0, bias=2, data_axis=1),
     "ConvTranspose": Rule(
-        Kind.ANCHOR, weight=1, channel_axis=lambda n: 1 if _integer(n, "group", 1) == 1 else None, bias=2, data_axis=1
+        Kind.ANCHOR,
+        weight=1,
+        channel_axis=lambda n: 1 if int_attribute(n, "group", 1) == 1 else None,
+        bias=2,
+        data_axis=1,
     ),
-    "Gemm": Rule(Kind.ANCHOR, weight=1, channel_axis=lambda n: 0 if _integer(n, "transB") else 1, bias=2, data_axis=1),
+    "Gemm": Rule(
+        Kind.ANCHOR, weight=1, channel_axis=lambda n: 0 if int_attribute(n, "transB", 0) else 1, bias=2, data_axis=1
+    ),
     "MatMul": Rule(Kind.ANCHOR, weight=1, channel_axis=_matmul_axis, data_axis=-1),
     # recurrent: the input weight W and the recurrence weight R, see RECURRENT
     "LSTM": Rule(Kind.ANCHOR, weight=1, channel_axis=lambda n: 1),
@@ -147,8 +159,6 @@ def activation_operands(node: ir.Node, rule: Rule) -> list[ir.Value]:
 
 def clamp_range(node: ir.Node) -> tuple[float, float] | None:
     """The constant range a Relu or Clip limits its result to, None when it is not constant."""
-    from bitwright.graph.constants import array_of
-
     if node.op_type == "Relu":
         return 0.0, float("inf")
     bounds = [float("-inf"), float("inf")]

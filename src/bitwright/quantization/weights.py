@@ -62,7 +62,7 @@ def choose_weight_qparams(
 
 
 def _group(weight: Floats, axis: int | None, block_shape: tuple[int, ...] | None) -> tuple[Floats, tuple[int, ...]]:
-    """The weight as [groups, elements], elements of one scale in a row (short blocks padded with zeros), and scale's shape."""
+    """The weight as [groups, elements], one scale a row (short blocks padded with zeros), and the scale's shape."""
     if block_shape is not None:
         counts = tuple(-(-n // b) for n, b in zip(weight.shape, block_shape, strict=True))
         padding = [(0, c * b - n) for c, b, n in zip(counts, block_shape, weight.shape, strict=True)]

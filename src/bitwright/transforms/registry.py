@@ -82,7 +82,9 @@ TRANSFORMS: dict[str, Transform] = {
         {"inputs": names, "outputs": names},
         cuts=True,
     ),
-    "untranspose_gemm": Transform(untranspose_gemm, "store constant Gemm weights as they are multiplied, without transB"),
+    "untranspose_gemm": Transform(
+        untranspose_gemm, "store constant Gemm weights as they are multiplied, without transB"
+    ),
 }
 
 

@@ -30,7 +30,9 @@ DYNAMIC_INTEGERS = "_dynamic"
 def write_dynamic(node: ir.Node, editor: Editor) -> None:
     """Replace a node whose weights are held as int8 by its dynamic kernel."""
     editor.model.opset_imports.setdefault(MICROSOFT, 1)
-    {"MatMul": _write_product, "Gemm": _write_product, "Conv": _write_conv, "LSTM": _write_lstm}[node.op_type](node, editor)
+    {"MatMul": _write_product, "Gemm": _write_product, "Conv": _write_conv, "LSTM": _write_lstm}[node.op_type](
+        node, editor
+    )
 
 
 def _held(value: ir.Value | None) -> QuantizedTensor:
@@ -54,7 +56,13 @@ def _write_product(node: ir.Node, editor: Editor) -> None:
         integers = np.ascontiguousarray(integers.T)
     scale = qparams.scale if qparams.axis is not None else qparams.scale.reshape(())
     bias = node.inputs[2] if node.op_type == "Gemm" and len(node.inputs) > 2 else None
-    inputs = [node.inputs[0], editor.constant(integers, name + QUANTIZED), editor.constant(scale, name + SCALE), None, bias]
+    inputs = [
+        node.inputs[0],
+        editor.constant(integers, name + QUANTIZED),
+        editor.constant(scale, name + SCALE),
+        None,
+        bias,
+    ]
     while inputs[-1] is None:
         inputs.pop()
     if bias is not None and bias.const_value is not None and len(bias.const_value.shape) != 1:
@@ -106,9 +114,7 @@ def _write_conv(node: ir.Node, editor: Editor) -> None:
     quantizer = next((n for n in data.consumers() if n.op_type == "DynamicQuantizeLinear"), None)
     if quantizer is None:
         outputs = [ir.val(editor.free_name(str(data.name) + DYNAMIC_INTEGERS + s)) for s in ("", SCALE, ZERO_POINT)]
-        quantizer = ir.node(
-            "DynamicQuantizeLinear", [data], outputs=outputs, name=f"{data.name}_DynamicQuantizeLinear"
-        )
+        quantizer = ir.node("DynamicQuantizeLinear", [data], outputs=outputs, name=f"{data.name}_DynamicQuantizeLinear")
         editor.graph.insert_before(node, quantizer)
     integers, step, point = quantizer.outputs
     middle = editor.constant(np.array(CONV_ZERO_POINT, np.uint8), "conv" + ZERO_POINT, share=True)
@@ -154,7 +160,9 @@ def read_dynamic(node: ir.Node, editor: Editor) -> ir.Node | None:
     return None
 
 
-def _restore(integers: NDArray[Any], scale: NDArray[Any], axis: int | None, stored: ir.Value, editor: Editor) -> ir.Value:
+def _restore(
+    integers: NDArray[Any], scale: NDArray[Any], axis: int | None, stored: ir.Value, editor: Editor
+) -> ir.Value:
     """A weight as the graph holds it, under the name it had."""
     name = str(stored.name)
     name = editor.free_name(name[: -len(QUANTIZED)] if name.endswith(QUANTIZED) else name + "_weight")

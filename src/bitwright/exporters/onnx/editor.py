@@ -34,7 +34,9 @@ class Editor:
         self._names.add(name)
         return name
 
-    def constant(self, array: NDArray[Any], name: str, kind: ir.DataType | None = None, *, share: bool = False) -> ir.Value:
+    def constant(
+        self, array: NDArray[Any], name: str, kind: ir.DataType | None = None, *, share: bool = False
+    ) -> ir.Value:
         """A new initializer; equal ones are one when shared."""
         key = (str(kind or array.dtype), array.tobytes(), array.shape)
         if share and key in self._shared:
@@ -87,7 +89,9 @@ class Editor:
         """A new node giving `result` (a value, or a new one's name); at the start of the graph unless placed."""
         value = result if isinstance(result, ir.Value) else ir.val(self.free_name(result), dtype=kind)
         outputs = [value]
-        node = ir.node(op, inputs, attributes, domain=domain, outputs=outputs, name=f"{value.name}_{op}" if name is None else name)
+        node = ir.node(
+            op, inputs, attributes, domain=domain, outputs=outputs, name=f"{value.name}_{op}" if name is None else name
+        )
         first = next(iter(self.graph), None)
         if after is not None:
             self.graph.insert_after(after, node)

@@ -1,7 +1,7 @@
 """Reads a quantized ONNX file back: QDQ pairs and dynamic kernels -> Graph + Plan, its integers unchanged.
 
-The inverse of `write`. Files of other tools that use the same forms are read too; what is not one of these forms stays in
-the graph as the nodes it is.
+The inverse of `write`. Files of other tools that use the same forms are read too; what is not one of these forms stays
+in the graph as the nodes it is.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def from_onnx(model: ir.Model) -> tuple[ir.Model, Plan | None]:
         elif isinstance(value.const_value, HalfTensor):
             tensors[name] = TensorPlan(name, Role.WEIGHT, None)
     ordered = [v for v in (*graph.inputs, *(v for n in graph for v in n.outputs)) if v.name in activations]
-    tensors = {str(v.name): TensorPlan(str(v.name), Role.ACTIVATION, activations[str(v.name)]) for v in ordered} | tensors
+    tensors = {
+        str(v.name): TensorPlan(str(v.name), Role.ACTIVATION, activations[str(v.name)]) for v in ordered
+    } | tensors
     if not tensors:
         return model, None
     nodes = [_node_plan(node, tensors, computes) for node in graph]
@@ -133,7 +135,7 @@ def _qparams(node: ir.Node, storage: str, *, weight_min: int | None = None) -> Q
 
 def _add_constant(name: str, tensor: ir.TensorProtocol, produced: ir.Value, editor: Editor) -> None:
     """Put a constant in the place of the value that a node gave."""
-    value = ir.val(name, const_value=tensor, dtype=tensor.dtype, shape=tensor.shape)
+    value = ir.val(name, const_value=tensor, dtype=tensor.dtype, shape=ir.Shape(tensor.shape.numpy()))
     produced.replace_all_uses_with(value)
     editor.graph.register_initializer(value)
 
@@ -192,9 +194,7 @@ def _read_lookup(node: ir.Node, editor: Editor) -> None:
     if qparams is None or qparams.granularity == "per-block" or qparams.axis not in (None, -1):
         return
     if qparams.axis == -1:
-        qparams = QuantParams(
-            qparams.scale, qparams.zero_point, qparams.storage, 1, narrow_range=qparams.narrow_range
-        )
+        qparams = QuantParams(qparams.scale, qparams.zero_point, qparams.storage, 1, narrow_range=qparams.narrow_range)
     name = str(stored.name)
     name = editor.free_name(name[: -len("_quantized")] if name.endswith("_quantized") else name + "_table")
     tensor = QuantizedTensor(integers, qparams, name=name)

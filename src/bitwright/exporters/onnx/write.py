@@ -63,9 +63,9 @@ def to_onnx(model: ir.Model, plan: Plan) -> ir.Model:
             halves = editor.constant(value.const_value.halves, str(value.name) + HALF)
             editor.insert("Cast", [halves], editor.release(value), before=first, name="", to=int(ir.DataType.FLOAT))
     for value in [*copy.graph.inputs, *(v for n in list(copy.graph) for v in n.outputs)]:
-        tensor = plan.tensors.get(value.name or "")
-        if tensor is not None and tensor.role is Role.ACTIVATION and tensor.qparams is not None:
-            _write_activation(value, tensor.qparams, plan, editor)
+        found = plan.tensors.get(value.name or "")
+        if found is not None and found.role is Role.ACTIVATION and found.qparams is not None:
+            _write_activation(value, found.qparams, plan, editor)
     for node in copy.graph:
         for value in node.outputs:  # runtimes infer these; they would take as much room as the names
             if not value.is_graph_output() and node.domain in ("", MICROSOFT):
@@ -103,11 +103,12 @@ def summary(plan: Plan) -> str:
 
 
 def _write_constant(value: ir.Value, tensor: QuantizedTensor, editor: Editor, first: ir.Node | None) -> None:
-    """integers -> DequantizeLinear -> the constant's own name; a matrix view is reshaped after."""
+    """Integers -> DequantizeLinear -> the constant's own name; a matrix view is reshaped after."""
     name, qparams = str(value.name), tensor.qparams
     if not value.uses() and not value.is_graph_output():
         del editor.graph.initializers[name]
         return
+    inputs: list[ir.Value | None]
     attributes: dict[str, Any] = {}
     if (blocks := blocked_axis(qparams)) is not None:
         attributes = {"axis": blocks[0], "block_size": blocks[1]}
@@ -129,10 +130,12 @@ def _write_constant(value: ir.Value, tensor: QuantizedTensor, editor: Editor, fi
 
 
 def _scale_factors(value: ir.Value, qparams: QuantParams, editor: Editor) -> tuple[ir.Value, ir.Value] | None:
-    """The scales of the activation and the weight, whose product a long bias scale is: stored once, multiplied on loading."""
-    if qparams.scale.size < SHORTEST_PRODUCT or len(value.uses()) != 1:
+    """The scales of the activation and the weight, whose product a long bias scale is: stored once,
+    multiplied on loading.
+    """
+    if qparams.scale.size < SHORTEST_PRODUCT or len(value.consumers()) != 1:
         return None
-    user = value.uses()[0].node
+    (user,) = value.consumers()
     data, weight = user.inputs[0], user.inputs[1]
     factors = [editor.scales.get(str(v.name)) for v in (data, weight) if v is not None]
     if len(factors) != 2 or factors[0] is None or factors[1] is None:
@@ -155,13 +158,13 @@ def _write_lookup(node: ir.Node, editor: Editor) -> None:
     real = ir.val(shown, dtype=ir.DataType.FLOAT, shape=result.shape)
     result.type = ir.TensorType(DATA_TYPES[tensor.qparams.storage])
     result.replace_all_uses_with(real, replace_graph_outputs=True)
-    attributes = {} if tensor.qparams.axis is None else {"axis": -1}
+    attributes: dict[str, Any] = {} if tensor.qparams.axis is None else {"axis": -1}
     editor.insert("DequantizeLinear", [result, *parameters], real, after=node, **attributes)
     editor.drop_unused(table)
 
 
 def _write_activation(value: ir.Value, qparams: QuantParams, plan: Plan, editor: Editor) -> None:
-    """value -> QuantizeLinear -> DequantizeLinear -> its readers.
+    """Value -> QuantizeLinear -> DequantizeLinear -> its readers.
 
     A float reader of a float value keeps reading the value itself. A graph output that an integer node gives is the
     DequantizeLinear's, under its own name.
@@ -169,9 +172,7 @@ def _write_activation(value: ir.Value, qparams: QuantParams, plan: Plan, editor:
     producer, name = value.producer(), str(value.name)
     integer_made = producer is not None and plan.compute_of(producer.name) is Compute.INTEGER
     uses = [
-        (use.node, use.idx)
-        for use in value.uses()
-        if integer_made or plan.compute_of(use.node.name) is Compute.INTEGER
+        (use.node, use.idx) for use in value.uses() if integer_made or plan.compute_of(use.node.name) is Compute.INTEGER
     ]
     is_output = value.is_graph_output() and integer_made
     if not uses and not is_output:

@@ -1,0 +1,175 @@
+"""Constants: the parameters of weights, biases and constant operands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from bitwright.errors import QuantParamsError
+from bitwright.graph.constants import constant_of
+from bitwright.numerics.qparams import STORAGES, QuantParams
+from bitwright.numerics.ranges import qparams_from_range
+from bitwright.quantization.decisions import Decision, Decisions, storage_of
+from bitwright.quantization.plan import Compute, Role, TensorPlan
+from bitwright.quantization.refusals import SMALLEST_WEIGHT_ELEMENTS, weight_elements
+from bitwright.quantization.rules import LOOKUP, RECURRENT, activation_operands
+from bitwright.quantization.target import Target
+from bitwright.quantization.weights import as_matrix, choose_weight_qparams
+
+Array = NDArray[Any]
+
+#: A bias must stay this far inside int32, so that the accumulator has room.
+LARGEST_BIAS = 2.0**29
+
+
+def plan_halves(node: ir.Node, tensors: dict[str, TensorPlan]) -> None:
+    """Every float32 constant of a node that is worth it and fits becomes float16."""
+    for value in node.inputs:
+        if value is None or weight_elements(value) < SMALLEST_WEIGHT_ELEMENTS or value.is_graph_output():
+            continue
+        tensor = constant_of(value)
+        largest = float(np.abs(tensor.numpy()).max(initial=0.0)) if tensor is not None else 0.0
+        if largest <= float(np.finfo(np.float16).max) and value.is_initializer():
+            tensors[str(value.name)] = TensorPlan(str(value.name), Role.WEIGHT, None)
+
+
+def plan_constants(node: ir.Node, decision: Decision, target: Target, tensors: dict[str, TensorPlan]) -> None:
+    """Weights and constant operands of one node."""
+    rule = decision.rule
+    assert rule is not None
+    if node.op_type == LOOKUP and decision.compute is not Compute.INTEGER:
+        _plan_weight(node, 0, decision, 1, tensors)
+    elif node.op_type in RECURRENT:
+        for operand in RECURRENT[node.op_type]:
+            if weight_elements(node.inputs[operand]):
+                _plan_weight(node, operand, decision, 1, tensors)
+    elif rule.weight is not None and weight_elements(node.inputs[rule.weight]):
+        _plan_weight(node, rule.weight, decision, rule.channel_axis(node), tensors)
+    elif decision.compute is Compute.INTEGER:
+        storage = storage_of(decision, target)
+        symmetric = bool(decision.how.activation_symmetric)
+        for value in activation_operands(node, rule):
+            tensor = constant_of(value)
+            if tensor is not None and str(value.name) not in tensors and tensor.size:
+                array = tensor.numpy()
+                qparams = qparams_from_range(array.min(), array.max(), storage=storage, symmetric=symmetric)
+                tensors[str(value.name)] = TensorPlan(str(value.name), Role.WEIGHT, qparams, "constant operand")
+
+
+def _plan_weight(
+    node: ir.Node, operand: int, decision: Decision, axis: int | None, tensors: dict[str, TensorPlan]
+) -> None:
+    value = node.inputs[operand]
+    tensor = constant_of(value)
+    assert value is not None and tensor is not None
+    how, name = decision.how, str(value.name)
+    array = tensor.numpy()
+    granularity = how.weight_granularity
+    block_shape: tuple[int, ...] | None = None
+    if (
+        granularity == "per-block"
+        and decision.compute is Compute.WEIGHT_ONLY
+        and node.op_type not in (LOOKUP, *RECURRENT)
+    ):
+        array = as_matrix(array)
+        size = how.block_size or 32
+        block_shape = (size, 1) if array.ndim == tensor.numpy().ndim and _reduces_rows(node) else (1, size)
+        if array.ndim != 2:
+            block_shape = None
+    if block_shape is not None or granularity == "per-tensor":
+        axis = None
+    try:
+        qparams = choose_weight_qparams(
+            array,
+            storage=_weight_storage(decision),
+            axis=axis,
+            block_shape=block_shape,
+            symmetric=bool(how.weight_symmetric),
+            method=how.weight_method or "minmax",
+        )
+    except QuantParamsError as error:
+        raise QuantParamsError(error.what, where=f"node {node.name!r}, weight {name!r}", next=error.next) from error
+    if name in tensors:
+        if tensors[name].qparams != qparams and decision.compute is not Compute.WEIGHT_ONLY:
+            decision.compute = Compute.WEIGHT_ONLY
+            decision.reason = f"its weight {name} is shared with a node that quantizes it otherwise"
+        return
+    tensors[name] = TensorPlan(name, Role.WEIGHT, qparams, how.weight_method or "minmax")
+
+
+def _reduces_rows(node: ir.Node) -> bool:
+    """Whether the weight's first dimension is the reduced one: MatMul, and Gemm without transB."""
+    transposed = node.attributes.get("transB")
+    return node.op_type == "MatMul" or (node.op_type == "Gemm" and not (transposed and transposed.as_int()))
+
+
+def _weight_storage(decision: Decision) -> str:
+    storage = decision.how.weight_storage or "i8"
+    if decision.compute is not Compute.WEIGHT_ONLY and STORAGES[storage].bits < 8:
+        return "i8" if storage[0] == "i" else "u8"
+    return storage
+
+
+def _biased_nodes(decisions: Decisions) -> Iterator[tuple[ir.Value, ir.Value, ir.Value]]:
+    """(activation, weight, constant bias) of every integer node that has all three."""
+    for node, decision in decisions.by_node.items():
+        rule = decision.rule
+        if decision.compute is not Compute.INTEGER or rule is None or rule.weight is None or rule.bias is None:
+            continue
+        bias = node.inputs[rule.bias] if len(node.inputs) > rule.bias else None
+        data, weight = node.inputs[0], node.inputs[rule.weight]
+        if bias is not None and data is not None and weight is not None and constant_of(bias) is not None:
+            yield data, weight, bias
+
+
+def plan_biases(decisions: Decisions, tensors: dict[str, TensorPlan]) -> None:
+    """int32, scale = scale of the activation * scale of the weight; weight scales grow where a bias would not fit."""
+    biased = list(_biased_nodes(decisions))
+    for data, weight, bias in biased:
+        plan = tensors[str(weight.name)]
+        grown = _room_for_bias(_scale_of(data, tensors), plan, _array(weight), np.abs(_array(bias).reshape(-1)))
+        tensors[plan.name] = grown
+    for data, weight, bias in biased:
+        qparams = tensors[str(weight.name)].qparams
+        assert qparams is not None
+        scale = (np.float32(_scale_of(data, tensors)) * qparams.scale).astype(np.float32)
+        axis = 0 if qparams.axis is not None else None
+        tensors[str(bias.name)] = TensorPlan(str(bias.name), Role.BIAS, QuantParams(scale, 0, "i32", axis))
+
+
+def _room_for_bias(step: float, plan: TensorPlan, weight: Array, magnitude: Array) -> TensorPlan:
+    """The weight's plan with scales large enough that every bias stays well inside int32.
+
+    A channel without weights has no scale of its own: it gets one that leaves its bias 24 bits.
+    """
+    qparams = plan.qparams
+    assert qparams is not None
+    needed = magnitude.astype(np.float64) / (LARGEST_BIAS * step)
+    empty: Array = np.array([not weight.any()])
+    if qparams.axis is None:
+        needed = needed.max(initial=0.0, keepdims=True)
+    else:
+        used = np.moveaxis(weight, qparams.axis, 0).reshape(qparams.scale.size, -1).any(axis=1)
+        empty = np.logical_not(used)
+    spare = max(float(magnitude.max(initial=0.0)) / (2.0**24 * step), 2.0**-60)
+    grown = np.maximum(np.where(empty, spare, qparams.scale.astype(np.float64)), needed).astype(np.float32)
+    if np.array_equal(grown, qparams.scale):
+        return plan
+    changed = QuantParams(grown, qparams.zero_point, qparams.storage, qparams.axis, None, qparams.narrow_range)
+    return TensorPlan(plan.name, plan.role, changed, plan.reason)
+
+
+def _scale_of(value: ir.Value, tensors: dict[str, TensorPlan]) -> float:
+    qparams = tensors[str(value.name)].qparams
+    assert qparams is not None
+    return float(qparams.scale[0])
+
+
+def _array(value: ir.Value) -> Array:
+    tensor = constant_of(value)
+    assert tensor is not None
+    return tensor.numpy()
