@@ -1,8 +1,8 @@
 """bitwright makes trained networks small and fast, and says what it cost.
 
 >>> import bitwright as bw
->>> sorted(name for name in dir(bw) if name.startswith("quant"))
-['quantize']
+>>> bw.quantize.__module__
+'bitwright.api'
 """
 
 from __future__ import annotations

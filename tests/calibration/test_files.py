@@ -191,3 +191,22 @@ def test_real_pictures_are_drawn_over_all_classes(shared):
 
     assert set(np.bincount(samples.labels)) == {2, 3}
     assert all(0 <= feeds["input"].min() <= feeds["input"].max() <= 1 for _, feeds in samples)
+
+
+def test_npy_rows_are_read_on_demand_and_not_kept(tmp_path):
+    """The rows of a .npy file are those that were saved, and reading all of them one by one keeps none in memory."""
+    import tracemalloc
+
+    from bitwright.calibration.stored_array import StoredArray
+
+    array = np.random.default_rng(0).standard_normal((64, 3, 64, 64)).astype(np.float32)
+    path = tmp_path / "rows.npy"
+    np.save(path, array)
+    rows = StoredArray(np.load(path, mmap_mode="r"), path)
+    tracemalloc.start()
+    for i in range(64):
+        np.testing.assert_array_equal(rows[i], array[i])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(rows[60:70], array[60:])
+    assert peak < array.nbytes / 8

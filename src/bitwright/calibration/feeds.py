@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from bitwright.calibration.stored_array import StoredArray
 from bitwright.errors import SampleError
 
 Array = NDArray[Any]
@@ -56,8 +57,8 @@ def input_specs(model: ir.Model) -> list[InputSpec]:
 
 def to_array(value: Any) -> Array:
     """A numpy array of whatever holds numbers: numpy, torch and TensorFlow tensors, nested lists."""
-    if isinstance(value, np.ndarray):
-        return value
+    if isinstance(value, np.ndarray | StoredArray):
+        return value  # type: ignore[return-value]  # rows are read on demand
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     if hasattr(value, "numpy") and callable(value.numpy):

@@ -19,6 +19,7 @@ from bitwright.calibration.idx import is_idx, labels_beside, read_idx
 from bitwright.calibration.members import Folder, Zip, class_labels, hidden
 from bitwright.calibration.preprocess import Preprocess, parse_preprocess
 from bitwright.calibration.samples import Samples, empty, open_samples
+from bitwright.calibration.stored_array import stored
 from bitwright.errors import BitwrightError, SampleError, UsageError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -211,7 +212,7 @@ def _load(source: Path | io.BytesIO, where: str) -> Any:
     try:
         loaded = np.load(source, mmap_mode="r" if isinstance(source, Path) else None, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return loaded
+            return stored(loaded, source) if isinstance(source, Path) else loaded
         with loaded:
             return {name: loaded[name] for name in loaded.files}
     except Exception as error:  # OSError, ValueError, EOFError, BadZipFile, zlib.error
