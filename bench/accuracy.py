@@ -70,6 +70,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "int8": ("--mode", "int8"),
     "uint8": ("--mode", "uint8"),
     "int16x8": ("--mode", "int16x8"),
+    "int8, no bias correction": ("--mode", "int8", "--no-bias-correction"),
+    "int8, per-tensor": ("--mode", "int8", "--per-tensor"),
+    "int8, per-tensor, no bias correction": ("--mode", "int8", "--per-tensor", "--no-bias-correction"),
+    "int8, per-tensor, equalized": ("--mode", "int8", "--per-tensor", "--equalize"),
 } | {f"int8, {method}": ("--mode", "int8", "--method", method) for method in METHODS}
 
 

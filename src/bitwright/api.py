@@ -274,6 +274,7 @@ def compare(
         seed=seed,
         runs=runs,
         threads=threads,
+        names=(_called(left, "a"), _called(right, "b")),
         file_bytes=(sizes[0], sizes[1]),
     )
 
@@ -288,6 +289,12 @@ def inspect(model: Any, *, target: str = "onnxruntime") -> Inspection:
     loaded = load(model)
     known = None if loaded.source is None or loaded.report is not None else file_bytes(loaded.source)
     return inspect_model(loaded, target=target, file_bytes=known)
+
+
+def _called(model: Model, otherwise: str) -> str:
+    """A short name for a table: the file's, and the mode of a model that was quantized from it and not saved."""
+    name = otherwise if model.source is None else os.path.basename(model.source)
+    return f"{name} ({model.plan.mode})" if model.plan is not None and model.report is not None else name
 
 
 def _float_model(model: Any) -> Model:
