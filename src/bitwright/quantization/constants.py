@@ -88,7 +88,7 @@ def _plan_weight(
             storage=_weight_storage(decision),
             axis=axis,
             block_shape=block_shape,
-            symmetric=bool(how.weight_symmetric),
+            symmetric=bool(how.weight_symmetric) or decision.compute is Compute.DYNAMIC,
             method=how.weight_method or "minmax",
         )
     except QuantParamsError as error:
@@ -109,6 +109,8 @@ def _reduces_rows(node: ir.Node) -> bool:
 
 def _weight_storage(decision: Decision) -> str:
     storage = decision.how.weight_storage or "i8"
+    if decision.compute is Compute.DYNAMIC:
+        return "i8"
     if decision.compute is not Compute.WEIGHT_ONLY and STORAGES[storage].bits < 8:
         return "i8" if storage[0] == "i" else "u8"
     return storage

@@ -14,10 +14,10 @@ from bitwright.quantization.recipe import How, Recipe
 from bitwright.quantization.refusals import (
     OPERANDS_ARE_FLOAT,
     SMALLEST_WEIGHT_ELEMENTS,
+    gives_float,
     refuse_anchor,
     refuse_dynamic,
     refuse_follower,
-    touches_float,
     weight_elements,
     wrong_type,
 )
@@ -85,6 +85,7 @@ def decide(model: ir.Model, recipe: Recipe, target: Target, *, unmeasured: Colle
         decisions.by_node[node] = decision
     _followers(model, decisions, target)
     _moves_before_integers(model, decisions, target)
+    _by_their_weights(decisions, target)
     _results(model, decisions, target)
     return decisions
 
@@ -97,8 +98,8 @@ def storage_of(decision: Decision, target: Target) -> str:
 def _first_look(decision: Decision, target: Target) -> Decision:
     """What can be said of one node without its neighbours: everything but integer followers."""
     node, rule, asked = decision.node, decision.rule, decision.how.compute or Compute.FLOAT
-    if not touches_float(node):
-        decision.reason, decision.wanted = "computes on integers already", False
+    if not gives_float(node):
+        decision.reason, decision.wanted = "gives no floating-point result", False
     elif asked is Compute.FLOAT:
         decision.reason, decision.wanted = "left float by the recipe", False
     elif asked is Compute.FLOAT16:
@@ -193,6 +194,13 @@ def _moves_before_integers(model: ir.Model, decisions: Decisions, target: Target
         users = results[0].consumers()
         if users and len(decisions.integer_users(results[0])) == len(users):
             decision.compute, decision.reason = Compute.INTEGER, ""
+
+
+def _by_their_weights(decisions: Decisions, target: Target) -> None:
+    """What was asked to be integer and cannot be still has its weights stored as integers; the reason stays."""
+    for decision in decisions.by_node.values():
+        if decision.compute is Compute.FLOAT and decision.how.compute is Compute.INTEGER and decision.rule is not None:
+            decision.compute, _ = _by_weights(decision, decision.rule, Compute.DYNAMIC, target)
 
 
 def fused_clamp(node: ir.Node, decisions: Decisions) -> ir.Node | None:

@@ -17,10 +17,9 @@ SMALLEST_WEIGHT_ELEMENTS = 128
 OPERANDS_ARE_FLOAT = "its operands are float"
 
 
-def touches_float(node: ir.Node) -> bool:
-    """Whether any operand or result is (or may be) floating point."""
-    values = [v for v in (*node.inputs, *node.outputs) if v is not None]
-    kinds = [v.dtype for v in values]
+def gives_float(node: ir.Node) -> bool:
+    """Whether any result is (or may be) floating point."""
+    kinds = [v.dtype for v in node.outputs]
     return not kinds or any(kind is None or kind.is_floating_point() for kind in kinds)
 
 

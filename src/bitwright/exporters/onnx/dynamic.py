@@ -74,7 +74,7 @@ def _write_product(node: ir.Node, editor: Editor) -> None:
 
 def _kernel(node: ir.Node, op: str, inputs: list[ir.Value | None], editor: Editor) -> ir.Node:
     outputs = [_replace(node, v, editor) for v in node.outputs]
-    attributes = node.attributes.values() if op == "DynamicQuantizeLSTM" else ()
+    attributes = [a for a in node.attributes.values() if op == "DynamicQuantizeLSTM" and a.name != "layout"]
     return ir.Node(MICROSOFT, op, inputs, attributes, outputs=outputs, name=node.name)
 
 
@@ -114,7 +114,12 @@ def _write_conv(node: ir.Node, editor: Editor) -> None:
     quantizer = next((n for n in data.consumers() if n.op_type == "DynamicQuantizeLinear"), None)
     if quantizer is None:
         outputs = [ir.val(editor.free_name(str(data.name) + DYNAMIC_INTEGERS + s)) for s in ("", SCALE, ZERO_POINT)]
-        quantizer = ir.node("DynamicQuantizeLinear", [data], outputs=outputs, name=f"{data.name}_DynamicQuantizeLinear")
+        quantizer = ir.node(
+            "DynamicQuantizeLinear",
+            [data],
+            outputs=outputs,
+            name=editor.node_name(f"{data.name}_DynamicQuantizeLinear"),
+        )
         editor.graph.insert_before(node, quantizer)
     integers, step, point = quantizer.outputs
     middle = editor.constant(np.array(CONV_ZERO_POINT, np.uint8), "conv" + ZERO_POINT, share=True)
@@ -131,15 +136,17 @@ def _write_conv(node: ir.Node, editor: Editor) -> None:
     )
     nodes = [
         kernel,
-        ir.node("Cast", [sums], {"to": int(ir.DataType.FLOAT)}, outputs=[reals], name=f"{node.name}_Cast"),
-        ir.node("Mul", [step, scales], outputs=[steps], name=f"{node.name}_Step"),
-        ir.node("Mul", [reals, steps], outputs=[product], name=f"{node.name}_Mul"),
+        ir.node(
+            "Cast", [sums], {"to": int(ir.DataType.FLOAT)}, outputs=[reals], name=editor.node_name(f"{node.name}_Cast")
+        ),
+        ir.node("Mul", [step, scales], outputs=[steps], name=editor.node_name(f"{node.name}_Step")),
+        ir.node("Mul", [reals, steps], outputs=[product], name=editor.node_name(f"{node.name}_Mul")),
     ]
     if bias is not None:
         values = bias.const_value
         assert values is not None
         shaped = editor.constant(values.numpy().reshape(1, -1, 1, 1), f"{bias.name}_column")
-        nodes.append(ir.node("Add", [product, shaped], outputs=[result], name=f"{node.name}_Add"))
+        nodes.append(ir.node("Add", [product, shaped], outputs=[result], name=editor.node_name(f"{node.name}_Add")))
     _swap(node, nodes, editor)
     editor.drop_unused(weight)
     if bias is not None:

@@ -22,6 +22,7 @@ class Editor:
         self.scales: dict[str, ir.Value] = {}  # by the name of the value they belong to
         self._parameters: dict[str, list[ir.Value | None]] = {}
         self._shared: dict[tuple[str, bytes, tuple[int, ...]], ir.Value] = {}
+        self._node_names = {str(n.name) for n in self.graph.all_nodes()}
         self._names = {v.name for n in self.graph.all_nodes() for v in n.outputs}
         self._names |= set(self.graph.initializers) | {v.name for v in self.graph.inputs}
 
@@ -32,6 +33,15 @@ class Editor:
             count += 1
             name = f"{wanted}_{count}"
         self._names.add(name)
+        return name
+
+    def node_name(self, wanted: str) -> str:
+        """A name no node has yet."""
+        name, count = wanted, 1
+        while name in self._node_names:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._node_names.add(name)
         return name
 
     def constant(
@@ -90,7 +100,12 @@ class Editor:
         value = result if isinstance(result, ir.Value) else ir.val(self.free_name(result), dtype=kind)
         outputs = [value]
         node = ir.node(
-            op, inputs, attributes, domain=domain, outputs=outputs, name=f"{value.name}_{op}" if name is None else name
+            op,
+            inputs,
+            attributes,
+            domain=domain,
+            outputs=outputs,
+            name=self.node_name(f"{value.name}_{op}") if name is None else name,
         )
         first = next(iter(self.graph), None)
         if after is not None:

@@ -190,8 +190,15 @@ def _write_activation(value: ir.Value, qparams: QuantParams, plan: Plan, editor:
             if output is value:
                 editor.graph.outputs[index] = real
     pair = [
-        ir.node("QuantizeLinear", [value, *parameters], outputs=[integers], name=name + "_QuantizeLinear"),
-        ir.node("DequantizeLinear", [integers, *parameters], outputs=[real], name=name + "_DequantizeLinear"),
+        ir.node(
+            "QuantizeLinear", [value, *parameters], outputs=[integers], name=editor.node_name(name + "_QuantizeLinear")
+        ),
+        ir.node(
+            "DequantizeLinear",
+            [integers, *parameters],
+            outputs=[real],
+            name=editor.node_name(name + "_DequantizeLinear"),
+        ),
     ]
     if producer is not None:
         editor.graph.insert_after(producer, pair)
