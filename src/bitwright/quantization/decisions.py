@@ -200,7 +200,9 @@ def _by_their_weights(decisions: Decisions, target: Target) -> None:
     """What was asked to be integer and cannot be still has its weights stored as integers; the reason stays."""
     for decision in decisions.by_node.values():
         if decision.compute is Compute.FLOAT and decision.how.compute is Compute.INTEGER and decision.rule is not None:
-            decision.compute, _ = _by_weights(decision, decision.rule, Compute.DYNAMIC, target)
+            wide = storage_of(decision, target) == "i16"  # dynamic kernels have 8-bit activations
+            asked = Compute.WEIGHT_ONLY if wide else Compute.DYNAMIC
+            decision.compute, _ = _by_weights(decision, decision.rule, asked, target)
 
 
 def fused_clamp(node: ir.Node, decisions: Decisions) -> ir.Node | None:
