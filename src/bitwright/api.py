@@ -11,7 +11,7 @@ from bitwright.calibration.collect import Request, collect
 from bitwright.calibration.feeds import Feeds, input_specs
 from bitwright.calibration.files import open_path
 from bitwright.calibration.samples import Samples, open_samples
-from bitwright.calibration.statistics import Statistics
+from bitwright.calibration.statistics import Statistics, observer_of
 from bitwright.errors import UsageError
 from bitwright.exporters.onnx.read import from_onnx
 from bitwright.importers.load import load_graph
@@ -64,7 +64,7 @@ def load(source: Any, *, example_inputs: Any = None) -> Model:
     if isinstance(source, Model):
         return source
     graph, path = load_graph(source, example_inputs=example_inputs)
-    graph, plan = from_onnx(graph)
+    graph, plan = from_onnx(graph.clone() if graph is source else graph)
     return Model(graph, plan, path)
 
 
@@ -175,7 +175,12 @@ def quantize(
             activation_storage=activation_type,
             weight_method=weight_method,
         )
-    asked = asked.exclude(*exclude)
+    elif (per_channel, weight_bits, block_size, activation_type, weight_method) != (True, 8, None, None, None):
+        raise UsageError(
+            "a recipe says all of it: a mode's options do not go with one", next="write them in the recipe"
+        )
+    asked = asked.exclude(*((exclude,) if isinstance(exclude, str) else exclude))
+    observer_of(method)
     runtime = load_target(target)
     if asked.needs_calibration and calibration is None and statistics is None:
         raise UsageError(
@@ -190,7 +195,7 @@ def quantize(
                 "equalizing changes the ranges that saved statistics hold", next="give calibration data instead"
             )
         equalize_channels(prepared)
-    if any(entry.how.compute is Compute.DYNAMIC for entry in asked.entries):
+    if any(entry.how.compute in (Compute.DYNAMIC, Compute.WEIGHT_ONLY) for entry in asked.entries):
         untranspose_gemm(prepared)
     first: list[Feeds] = []
     unmeasured: frozenset[str] = frozenset()

@@ -88,8 +88,11 @@ def test_two_relus_in_a_row_are_both_integer(build, quantized):
 
 def test_concat_quantizes_each_operand_for_itself(build, quantized):
     """Concat's operands keep the parameters of their own ranges; its result is measured."""
-    model = build("""g (float[N, 4, 6, 6] x, float[4, 4, 1, 1] w, float[4, 4, 1, 1] v) => (float[N, 8, 6, 6] y)
-        { a = Conv(x, w) b = Conv(x, v) [join] y = Concat <axis = 1> (a, b) }""", v=10.0)
+    model = build(
+        """g (float[N, 4, 6, 6] x, float[4, 4, 1, 1] w, float[4, 4, 1, 1] v) => (float[N, 8, 6, 6] y)
+        { a = Conv(x, w) b = Conv(x, v) [join] y = Concat <axis = 1> (a, b) }""",
+        v=10.0,
+    )
 
     plan = quantized(model).plan
 
@@ -248,10 +251,10 @@ def test_other_floating_types_stay_as_they_are(mode, kind, build, decided):
 @pytest.mark.parametrize("mode", ["float16", "dynamic", "int8"])
 def test_integer_arithmetic_is_left_alone(mode, build, decided):
     """Nodes that compute on integers already are not asked to be quantized, and strict does not count them."""
-    model = build("""g (int64[N, 16] x) => (int64[N, 16] y) { s = Add(x, x) y = Reshape(s, shape) }
-        """.replace("=> (int64[N, 16] y)", "=> (int64[N, 16] y) <int64[2] shape = {-1, 16}>"))
+    model = build("""g (int64[N, 16] x) => (int64[N, 16] y) <int64[2] shape = {-1, 16}>
+        { s = Add(x, x) y = Reshape(s, shape) }""")
 
-    assert set(decided(model, mode).values()) == {("float", "computes on integers already")}
+    assert set(decided(model, mode).values()) == {("float", "gives no floating-point result")}
     assert bw.quantize(model, mode, calibration=[{"x": np.ones((2, 16), np.int64)}], strict=True).plan is not None
 
 
@@ -265,13 +268,13 @@ def test_integer_arithmetic_is_left_alone(mode, build, decided):
 )
 @pytest.mark.parametrize("mode", ["dynamic", "int8"])
 def test_gemm_with_factors_has_no_integer_form(mode, attributes, reason, build, decided):
-    """Gemm with alpha, beta or transA says so and keeps its meaning."""
+    """Gemm with alpha, beta or transA says so; its weights are stored as integers all the same."""
     model = build(f"""g (float[16, 16] x, float[16, 16] w, float[16] b) => (float[16, 16] y)
         {{ [dense] y = Gemm <{attributes}> (x, w, b) }}""")
 
     compute, why = decided(model, mode)["dense"]
 
-    assert compute == ("weight-only" if mode == "dynamic" else "float")
+    assert compute == "weight-only"
     assert reason in why
 
 
@@ -295,11 +298,11 @@ def test_bias_that_is_not_constant_keeps_the_convolution_float(build, decided):
 
 
 def test_conv_transpose_waits_for_a_kernel(build, decided):
-    """ONNX Runtime has no integer ConvTranspose at 8 bits; at 16 bits QDQ in float costs nothing."""
+    """ONNX Runtime has no integer ConvTranspose at 8 bits, so its weights alone are integers; at 16 bits it has QDQ."""
     model = build("""g (float[N, 4, 6, 6] x, float[4, 8, 2, 2] w, float[8] b) => (float[N, 8, 7, 7] y)
         { [up] y = ConvTranspose(x, w, b) }""")
 
-    assert decided(model)["up"] == ("float", "onnxruntime has no u8 kernel for ConvTranspose")
+    assert decided(model)["up"] == ("weight-only", "onnxruntime has no u8 kernel for ConvTranspose")
     assert decided(model, "weight-only")["up"][0] == "weight-only"
     assert decided(model, "int16x8")["up"][0] == "integer"
 

@@ -34,6 +34,7 @@ def write_model(model: ir.Model, path: Path, *, external_threshold: int | None =
     if external_threshold is None and constants_bytes(model) > LARGEST_MESSAGE_BYTES:
         external_threshold = 1024
     if external_threshold is None:
+        model = model.clone()  # its constants go into the file; the caller's stay where they are
         for graph in model.graphs():
             for value in graph.initializers.values():
                 if isinstance(value.const_value, ir.ExternalTensor):
@@ -54,8 +55,8 @@ def save_model(model: ir.Model, path: str | os.PathLike[str]) -> list[Path]:
     """
     with atomic_output(path) as folder:
         write_model(model, folder / Path(path).name)
-    target = Path(path)
-    return [p for p in (target, target.with_name(target.name + ".data")) if p.exists()]
+        names = sorted(made.name for made in folder.iterdir())
+    return [Path(path).with_name(name) for name in names]
 
 
 def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:

@@ -53,13 +53,10 @@ def activations_of(decisions: Decisions) -> dict[str, Activation]:
             continue
         rule = decision.rule
         fused_before = rule.kind is Kind.CLAMP and _is_unquantized_result(node.inputs[0], decisions)
-        operands = activation_operands(node, rule)
-        if rule.kind is Kind.ANCHOR and rule.weight is not None and constant_of(node.inputs[rule.weight]) is None:
-            operands = [v for v in node.inputs if v is not None]
-        for value in () if fused_before else operands:
+        for value in () if fused_before else activation_operands(node, rule):
             add(value, decision)
         for value in node.outputs if decision.quantized_result else ():
-            if value.name and (value.dtype is None or value.dtype == ir.DataType.FLOAT):
+            if value.name and (value.uses() or value.is_graph_output()):
                 add(value, decision)
     return result
 
@@ -130,6 +127,7 @@ def _measured(value: ir.Value, statistics: Statistics, method: str, storage: str
     producer, inside = value.producer(), False
     if producer is not None and producer.op_type in ("Relu", "Clip") and (bounds := clamp_range(producer)) is not None:
         low, high, inside = max(low, bounds[0]), min(high, bounds[1]), True
+        low = min(low, high)  # of two bounds that cross, the upper one wins
     try:
         return qparams_from_range(low, high, storage=storage, symmetric=symmetric, inside=inside)
     except QuantParamsError as error:

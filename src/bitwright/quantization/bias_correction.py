@@ -14,6 +14,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from bitwright.graph.attributes import int_attribute
+
 Array = NDArray[Any]
 
 
@@ -28,7 +30,7 @@ def expected_shift(node: ir.Node, error: Array, mean: Array) -> Array | None:
     Returns:
         [O], or None when the channels do not line up (a mean along another axis).
     """
-    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
+    group = int_attribute(node, "group", 1)
     if node.op_type == "Conv":
         taps = error.reshape(error.shape[0], error.shape[1], -1).sum(axis=2, dtype=np.float64)  # [O, I/G]
         if mean.size != taps.shape[1] * group:
@@ -39,7 +41,7 @@ def expected_shift(node: ir.Node, error: Array, mean: Array) -> Array | None:
         node.op_type == "ConvTranspose"
     ):  # [I, O/G, ...]; each output sums over strides^-1 of the taps: not a constant shift
         return None
-    if node.op_type == "Gemm" and "transB" in node.attributes and node.attributes["transB"].as_int():
+    if node.op_type == "Gemm" and int_attribute(node, "transB", 0):
         error = error.T
     if error.ndim != 2 or mean.size != error.shape[0]:
         return None

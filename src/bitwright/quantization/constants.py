@@ -10,13 +10,14 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from bitwright.errors import QuantParamsError
+from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import constant_of
 from bitwright.numerics.qparams import STORAGES, QuantParams
 from bitwright.numerics.ranges import qparams_from_range
 from bitwright.quantization.decisions import Decision, Decisions, storage_of
 from bitwright.quantization.plan import Compute, Role, TensorPlan
 from bitwright.quantization.refusals import SMALLEST_WEIGHT_ELEMENTS, weight_elements
-from bitwright.quantization.rules import LOOKUP, RECURRENT, activation_operands
+from bitwright.quantization.rules import LOOKUP, RECURRENT, activation_operands, rank_of, weight_operand
 from bitwright.quantization.target import Target
 from bitwright.quantization.weights import as_matrix, choose_weight_qparams
 
@@ -26,8 +27,9 @@ Array = NDArray[Any]
 LARGEST_BIAS = 2.0**29
 
 
-def plan_halves(node: ir.Node, tensors: dict[str, TensorPlan]) -> None:
-    """Every float32 constant of a node that is worth it and fits becomes float16."""
+def plan_halves(node: ir.Node, decision: Decision, tensors: dict[str, TensorPlan]) -> None:
+    """Every float32 constant of a node that is worth it and fits becomes float16; none: the node stays float."""
+    fitted = False
     for value in node.inputs:
         if value is None or weight_elements(value) < SMALLEST_WEIGHT_ELEMENTS or value.is_graph_output():
             continue
@@ -35,6 +37,10 @@ def plan_halves(node: ir.Node, tensors: dict[str, TensorPlan]) -> None:
         largest = float(np.abs(tensor.numpy()).max(initial=0.0)) if tensor is not None else 0.0
         if largest <= float(np.finfo(np.float16).max) and value.is_initializer():
             tensors[str(value.name)] = TensorPlan(str(value.name), Role.WEIGHT, None)
+            fitted = True
+    if not fitted:
+        decision.compute = Compute.FLOAT
+        decision.reason = "its constants pass 65504, the largest float16"
 
 
 def plan_constants(node: ir.Node, decision: Decision, target: Target, tensors: dict[str, TensorPlan]) -> None:
@@ -47,6 +53,8 @@ def plan_constants(node: ir.Node, decision: Decision, target: Target, tensors: d
         for operand in RECURRENT[node.op_type]:
             if weight_elements(node.inputs[operand]):
                 _plan_weight(node, operand, decision, 1, tensors)
+    elif decision.compute is Compute.WEIGHT_ONLY and weight_operand(node, rule) != rule.weight:
+        _plan_weight(node, 0, decision, 0 if rank_of(node.inputs[0]) == 2 else None, tensors)
     elif rule.weight is not None and weight_elements(node.inputs[rule.weight]):
         _plan_weight(node, rule.weight, decision, rule.channel_axis(node), tensors)
     elif decision.compute is Compute.INTEGER:
@@ -56,7 +64,8 @@ def plan_constants(node: ir.Node, decision: Decision, target: Target, tensors: d
             tensor = constant_of(value)
             if tensor is not None and str(value.name) not in tensors and tensor.size:
                 array = tensor.numpy()
-                qparams = qparams_from_range(array.min(), array.max(), storage=storage, symmetric=symmetric)
+                low, high = float(array.min()), float(array.max())
+                qparams = qparams_from_range(low, high, storage=storage, symmetric=symmetric)
                 tensors[str(value.name)] = TensorPlan(str(value.name), Role.WEIGHT, qparams, "constant operand")
 
 
@@ -77,7 +86,8 @@ def _plan_weight(
     ):
         array = as_matrix(array)
         size = how.block_size or 32
-        block_shape = (size, 1) if array.ndim == tensor.numpy().ndim and _reduces_rows(node) else (1, size)
+        rows = array.ndim == tensor.numpy().ndim and operand == 1 and _reduces_rows(node)
+        block_shape = (size, 1) if rows else (1, size)
         if array.ndim != 2:
             block_shape = None
     if block_shape is not None or granularity == "per-tensor":
@@ -85,7 +95,7 @@ def _plan_weight(
     try:
         qparams = choose_weight_qparams(
             array,
-            storage=_weight_storage(decision),
+            storage=_weight_storage(node, decision),
             axis=axis,
             block_shape=block_shape,
             symmetric=bool(how.weight_symmetric) or decision.compute is Compute.DYNAMIC,
@@ -103,13 +113,12 @@ def _plan_weight(
 
 def _reduces_rows(node: ir.Node) -> bool:
     """Whether the weight's first dimension is the reduced one: MatMul, and Gemm without transB."""
-    transposed = node.attributes.get("transB")
-    return node.op_type == "MatMul" or (node.op_type == "Gemm" and not (transposed and transposed.as_int()))
+    return node.op_type == "MatMul" or (node.op_type == "Gemm" and not int_attribute(node, "transB", 0))
 
 
-def _weight_storage(decision: Decision) -> str:
+def _weight_storage(node: ir.Node, decision: Decision) -> str:
     storage = decision.how.weight_storage or "i8"
-    if decision.compute is Compute.DYNAMIC:
+    if decision.compute is Compute.DYNAMIC or (node.op_type == LOOKUP and STORAGES[storage].bits < 8):
         return "i8"
     if decision.compute is not Compute.WEIGHT_ONLY and STORAGES[storage].bits < 8:
         return "i8" if storage[0] == "i" else "u8"

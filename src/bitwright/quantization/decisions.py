@@ -8,6 +8,7 @@ from functools import partial
 
 import onnx_ir as ir
 
+from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import constant_of
 from bitwright.quantization.plan import Compute
 from bitwright.quantization.recipe import How, Recipe
@@ -18,12 +19,21 @@ from bitwright.quantization.refusals import (
     refuse_anchor,
     refuse_dynamic,
     refuse_follower,
+    refuse_form,
     weight_elements,
     wrong_type,
 )
-from bitwright.quantization.rules import LOOKUP, Kind, Rule, Scale, activation_operands, rank_of, rule_of
+from bitwright.quantization.rules import (
+    LOOKUP,
+    Kind,
+    Rule,
+    Scale,
+    activation_operands,
+    rank_of,
+    rule_of,
+    weight_operand,
+)
 from bitwright.quantization.target import Target
-from bitwright.transforms.rewiring import int_attribute
 
 
 @dataclass
@@ -81,7 +91,10 @@ def decide(model: ir.Model, recipe: Recipe, target: Target, *, unmeasured: Colle
         if (decision.compute is Compute.INTEGER or decision.reason == "pending") and any(
             v is not None and v.name in unmeasured for v in (*node.inputs, *node.outputs)
         ):
-            decision.compute, decision.reason = Compute.FLOAT, "calibration saw no numbers there"
+            decision.compute, decision.reason = (
+                Compute.FLOAT,
+                "calibration saw no range there that 8 or 16 bits hold",
+            )
         decisions.by_node[node] = decision
     _followers(model, decisions, target)
     _moves_before_integers(model, decisions, target)
@@ -128,7 +141,7 @@ def _first_look(decision: Decision, target: Target) -> Decision:
 
 def _by_weights(decision: Decision, rule: Rule, asked: Compute, target: Target) -> tuple[Compute, str]:
     node = decision.node
-    operand = 0 if node.op_type == LOOKUP else rule.weight
+    operand = weight_operand(node, rule)
     if operand is None:
         return Compute.FLOAT, "has no weights"
     if constant_of(node.inputs[operand]) is None:
@@ -177,8 +190,8 @@ def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
 def _is_integer_already(decisions: Decisions, value: ir.Value) -> bool:
     return decisions.compute(value.producer()) is Compute.INTEGER or any(
         d.compute is Compute.INTEGER and d.rule is not None and d.rule.kind is Kind.ANCHOR
-        for n in value.consumers()
-        if (d := decisions.by_node.get(n)) is not None and n.inputs and n.inputs[0] is value
+        for n in decisions.integer_users(value)
+        if (d := decisions.by_node.get(n)) is not None
     )
 
 
@@ -187,6 +200,9 @@ def _moves_before_integers(model: ir.Model, decisions: Decisions, target: Target
     for node, decision in reversed(decisions.by_node.items()):
         rule = decision.rule
         if decision.reason != OPERANDS_ARE_FLOAT or rule is None or rule.scale is not Scale.SAME:
+            continue
+        if reason := refuse_form(node, rule):
+            decision.reason = reason
             continue
         results = [v for v in node.outputs if v.name]
         if len(results) != 1 or results[0].is_graph_output():

@@ -7,14 +7,15 @@ from collections.abc import Collection
 import onnx_ir as ir
 
 from bitwright.calibration.collect import Request
-from bitwright.calibration.statistics import Statistics
+from bitwright.calibration.statistics import Statistics, TensorStatistics
 from bitwright.errors import UnsupportedOpError
 from bitwright.graph.constants import constant_of
 from bitwright.quantization.activations import activations_of, plan_activations
 from bitwright.quantization.constants import plan_biases, plan_constants, plan_halves
 from bitwright.quantization.decisions import Decisions, decide
-from bitwright.quantization.plan import Compute, NodePlan, Plan, TensorPlan, make_plan_value
+from bitwright.quantization.plan import Compute, NodePlan, Plan, Role, TensorPlan, make_plan_value
 from bitwright.quantization.recipe import Recipe, recipe_for_mode
+from bitwright.quantization.refusals import LARGEST_OPERAND
 from bitwright.quantization.target import Target, load_target
 
 
@@ -70,28 +71,43 @@ def make_plan(
         UnsupportedOpError: strict, and nodes stay float: all of them, each with its reason.
         QuantParamsError: weights with NaN or Inf.
     """
-    decisions = decide(model, recipe, target, unmeasured=unmeasured)
+    masks = {name for name, seen in (statistics.tensors.items() if statistics is not None else ()) if _is_mask(seen)}
+    decisions = decide(model, recipe, target, unmeasured={*unmeasured, *masks})
     activations = activations_of(decisions)
     tensors: dict[str, TensorPlan] = {}
     if activations:
         plan_activations(activations, statistics, method, target, tensors)
     for node, decision in decisions.by_node.items():
         if decision.compute is Compute.FLOAT16:
-            plan_halves(node, tensors)
+            plan_halves(node, decision, tensors)
         elif decision.compute is not Compute.FLOAT and decision.rule is not None:
             plan_constants(node, decision, target, tensors)
     plan_biases(decisions, tensors)
+    for node, decision in decisions.by_node.items():
+        if decision.compute is Compute.FLOAT and any(_is_rounded(v, tensors) for v in node.inputs):
+            decision.reason += "; reads a constant that is rounded for another node"
     if strict:
         _refuse_floats(model, decisions)
     nodes = (NodePlan(str(n.name), n.op_type, d.compute, d.reason) for n, d in decisions.by_node.items())
     return make_plan_value(recipe.mode, target.name, _in_graph_order(model, tensors), nodes)
 
 
+def _is_mask(seen: TensorStatistics) -> bool:
+    """Whether a value's range is that of an attention mask: one step would hold everything else."""
+    return bool(seen.count) and max(abs(seen.minimum), abs(seen.maximum)) > LARGEST_OPERAND
+
+
+def _is_rounded(value: ir.Value | None, tensors: dict[str, TensorPlan]) -> bool:
+    plan = tensors.get(str(value.name)) if value is not None else None
+    return plan is not None and plan.role is not Role.ACTIVATION
+
+
 def _in_graph_order(model: ir.Model, tensors: dict[str, TensorPlan]) -> list[TensorPlan]:
-    """Activations as the graph gives them, then constants as it holds them."""
+    """Activations as the graph gives them, then weights and biases as it holds them."""
     graph = model.graph
     values = [*graph.inputs, *(v for n in graph for v in n.outputs), *graph.initializers.values()]
-    return [tensors[str(v.name)] for v in values if v.name in tensors]
+    found = [tensors[str(v.name)] for v in values if v.name in tensors]
+    return sorted(found, key=lambda plan: list(Role).index(plan.role))
 
 
 def preview(model: ir.Model, target: str = "onnxruntime", recipe: Recipe | None = None) -> Plan:

@@ -150,7 +150,11 @@ def _entry(scope: str, operator: str, values: dict[str, Any]) -> Entry:
     try:
         re.compile(scope)
     except (re.error, TypeError) as error:
-        raise RecipeError(f"{scope!r} is not a regular expression: {error}", where=where) from error
+        raise RecipeError(
+            f"{scope!r} is not a regular expression: {error}", where=where, next="escape special characters with a \\"
+        ) from error
+    if not isinstance(operator, str):
+        raise RecipeError(f"operator cannot be {operator!r}", where=where, next='an ONNX operator name, or "*"')
     known = {f.name for f in fields(How)}
     for key, value in values.items():
         if key not in known:
@@ -202,6 +206,16 @@ def recipe_for_mode(
     if mode in ("uint8", "float16") and (weight_bits != 8 or block_size):
         raise UsageError(
             f"mode {mode} has no {'blocks' if block_size else f'{weight_bits}-bit weights'}", next="use weight-only"
+        )
+    if weight_bits != 8 and mode != "weight-only":
+        raise UsageError(f"mode {mode} has no {weight_bits}-bit weights", next="use --mode weight-only")
+    if activation_storage is not None and mode != "int8":
+        raise UsageError(f"mode {mode} has its own activations", next="leave --activations to --mode int8")
+    if weight_method == "mse" and mode in ("uint8", "float16"):
+        raise UsageError(f"mode {mode} has no weights of least squared error", next="leave --weight-method out")
+    if block_size and not per_channel:
+        raise UsageError(
+            "blocks are finer than channels: per-tensor weights have none", next="leave one of the two out"
         )
     if block_size and mode != "weight-only":
         raise UsageError(f"mode {mode} has no blocks of weights", next="use --mode weight-only")

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx_ir as ir
 
+from bitwright.graph.attributes import float_attribute, int_attribute, ints_attribute
 from bitwright.graph.constants import array_of, constant_of
-from bitwright.quantization.rules import RECURRENT, Kind, Rule, activation_operands, clamp_range, rank_of
-from bitwright.transforms.rewiring import float_attribute, int_attribute
+from bitwright.quantization.rules import (
+    RECURRENT,
+    Kind,
+    Rule,
+    activation_operands,
+    clamp_range,
+    rank_of,
+    weight_operand,
+)
 
 #: Weights smaller than this stay float outside integer nodes: their scale and names would outweigh what is saved.
 SMALLEST_WEIGHT_ELEMENTS = 128
+
+#: Beyond this a value is a mask (-inf, -3.4e38), not a quantity.
+LARGEST_OPERAND = 1e9
 
 #: A move with this reason becomes integer after all when only integer nodes read it.
 OPERANDS_ARE_FLOAT = "its operands are float"
@@ -62,7 +74,7 @@ def refuse_anchor(node: ir.Node, rule: Rule) -> str:
         axis = rule.channel_axis(node)
         group = int_attribute(node, "group", 1) if node.op_type == "ConvTranspose" else 1
         channels = weight.numpy().shape[axis if axis is not None else 1] * group
-        if tensor.size != channels:
+        if tuple(tensor.shape.numpy()) not in ((channels,), (1, channels)):
             return "its bias is not one value per output channel"
     return ""
 
@@ -75,6 +87,8 @@ def refuse_dynamic(node: ir.Node, rule: Rule) -> str:
         if int_attribute(node, "layout", 0):
             return "batch-first layout has no dynamic kernel"
         return ""
+    if weight_operand(node, rule) != rule.weight:
+        return "a constant left operand has no dynamic kernel"
     if reason := refuse_anchor(node, rule):
         return reason
     if node.op_type == "Conv" and int_attribute(node, "group", 1) != 1:
@@ -95,8 +109,6 @@ def refuse_follower(node: ir.Node, rule: Rule, is_integer: Callable[[ir.Value], 
         is_integer: whether a value is there as integers anyway.
     """
     operands = activation_operands(node, rule)
-    if rule.kind is Kind.ANCHOR:  # a product of two activations
-        operands = [v for v in node.inputs if v is not None]
     moving = [v for v in operands if constant_of(v) is None]
     if not moving:
         return "all its operands are constant"
@@ -106,12 +118,14 @@ def refuse_follower(node: ir.Node, rule: Rule, is_integer: Callable[[ir.Value], 
         tensor = constant_of(value)
         if tensor is not None and tensor.dtype != ir.DataType.FLOAT:
             return "a constant operand is not float32"
+        if tensor is not None and tensor.size and not np.abs(tensor.numpy()).max() < LARGEST_OPERAND:
+            return "a constant operand is a mask: its range would leave one step for everything else"
     if not any(is_integer(v) for v in moving):
         return OPERANDS_ARE_FLOAT
-    return _refuse_form(node, rule)
+    return refuse_form(node, rule)
 
 
-def _refuse_form(node: ir.Node, rule: Rule) -> str:
+def refuse_form(node: ir.Node, rule: Rule) -> str:
     """Why this form of the operator has no integer kernel, "" when it has one."""
     if rule.kind is Kind.CLAMP:
         bounds = clamp_range(node)
@@ -121,6 +135,11 @@ def _refuse_form(node: ir.Node, rule: Rule) -> str:
             return "its bounds leave out zero"
     if node.op_type == "Resize" and (mode := node.attributes.get("mode")) is not None and mode.as_string() != "nearest":
         return "Resize that interpolates has no integer kernel"
+    how = node.attributes.get("coordinate_transformation_mode")
+    if node.op_type == "Resize" and how is not None and how.as_string() == "tf_crop_and_resize":
+        return "Resize that extrapolates has no integer kernel"
+    if node.op_type == "AveragePool" and any(d != 1 for d in ints_attribute(node, "dilations")):
+        return "pooling with dilations has no integer kernel"
     if node.op_type == "Pad" and len(node.inputs) > 2:
         fill = array_of(node.inputs[2])
         if node.inputs[2] is not None and (fill is None or fill.any()):

@@ -13,8 +13,8 @@ from enum import Enum
 
 import onnx_ir as ir
 
-from bitwright.graph.constants import array_of
-from bitwright.transforms.rewiring import int_attribute
+from bitwright.graph.attributes import int_attribute
+from bitwright.graph.constants import array_of, constant_of
 
 
 class Kind(Enum):
@@ -151,9 +151,19 @@ def rule_of(node: ir.Node) -> Rule | None:
     return RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
 
 
+def weight_operand(node: ir.Node, rule: Rule) -> int | None:
+    """Which operand is the weight: the table of a lookup, the left one where MatMul has its constant there."""
+    if node.op_type == LOOKUP:
+        return 0
+    if node.op_type == "MatMul" and constant_of(node.inputs[1]) is None and constant_of(node.inputs[0]) is not None:
+        return 0
+    return rule.weight
+
+
 def activation_operands(node: ir.Node, rule: Rule) -> list[ir.Value]:
-    """The operands of a node that are activations, in order."""
-    indices = range(len(node.inputs)) if rule.activations is None else rule.activations
+    """The operands of a node that are activations, in order; both of a product of two activations."""
+    both = rule.activations is None or (node.op_type == "MatMul" and constant_of(node.inputs[1]) is None)
+    indices = range(len(node.inputs)) if both or rule.activations is None else rule.activations
     return [value for i in indices if i < len(node.inputs) and (value := node.inputs[i]) is not None]
 
 

@@ -56,7 +56,11 @@ def choose_weight_qparams(
         "axis": axis,
         "block_shape": block_shape,
     }
-    if method == "mse" and symmetric:
+    if method == "mse" and not symmetric:
+        raise QuantParamsError(
+            "least squared error is found for symmetric weights alone", next="take minmax, or symmetric weights"
+        )
+    if method == "mse":
         low, high = _least_squares(groups, storage, narrow)
     return qparams_from_range(low.reshape(shape), high.reshape(shape), **options)
 
@@ -79,7 +83,8 @@ def _group(weight: Floats, axis: int | None, block_shape: tuple[int, ...] | None
 def _least_squares(groups: Floats, storage: str, narrow: bool) -> tuple[Floats, Floats]:
     """Symmetric ranges [-r, r] of least squared error, group by group: r is a fraction of the largest magnitude."""
     kind = STORAGES[storage]
-    qmin, qmax = kind.qmin + int(narrow), kind.qmax
+    middle = 0 if kind.signed else (kind.qmax + 1) // 2
+    qmin, qmax = kind.qmin + int(narrow) - middle, kind.qmax - middle
     largest = np.abs(groups).max(axis=1).astype(np.float32)
     best_error = np.full(largest.shape, np.inf, dtype=np.float32)
     best = largest.copy()

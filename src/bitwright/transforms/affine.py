@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bitwright.transforms.rewiring import float_array, float_attribute, int_attribute, is_op
+from bitwright.graph.attributes import float_attribute, int_attribute
+from bitwright.transforms.rewiring import float_array, is_op
 
 Vector = NDArray[np.float64]
 ARITHMETIC = ("Mul", "Add", "Sub", "Div")

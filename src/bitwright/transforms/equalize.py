@@ -9,10 +9,11 @@ import numpy as np
 import onnx_ir as ir
 
 from bitwright.errors import TransformError
+from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import array_of
 from bitwright.transforms.linear import Linear, Vector, linear_of
 from bitwright.transforms.outcome import Outcome, told
-from bitwright.transforms.rewiring import int_attribute, is_op, only_reader
+from bitwright.transforms.rewiring import is_op, only_reader
 
 #: Channels whose weights are all smaller than this part of the largest are dead: scaling them up would scale up noise.
 DEAD = 1e-8

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from bitwright.graph.constants import constant_of
 from bitwright.transforms.outcome import Outcome
-from bitwright.transforms.rewiring import FLOATS, absorb, graph_of, is_op, only_reader
+from bitwright.transforms.rewiring import FLOATS, absorb, graph_of, is_op, only_reader, set_constant
 
 
 def fuse_matmul_add(model: ir.Model) -> Outcome:
@@ -38,6 +39,8 @@ def fuse_one(node: ir.Node) -> bool:
     gemm.metadata_props.update(node.metadata_props)
     graph = graph_of(node)
     graph.insert_before(node, gemm)
+    if constant.size == 1 and channels != 1:  # one value an output, as integer kernels want their biases
+        set_constant(gemm, 2, np.repeat(constant.numpy().reshape(1), int(weight.numpy().shape[1])), f"{node.name}_bias")
     gemm.outputs[0].type = product.type
     product.replace_all_uses_with(gemm.outputs[0])
     graph.remove(node, safe=True)

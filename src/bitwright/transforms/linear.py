@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bitwright.transforms.rewiring import float_array, float_attribute, int_attribute, is_op, set_constant
+from bitwright.graph.attributes import float_attribute, int_attribute
+from bitwright.transforms.rewiring import float_array, is_op, set_constant
 
 Vector = NDArray[np.float64]
 LINEAR_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")

@@ -21,6 +21,7 @@ from bitwright.transforms.outcome import Outcome
 from bitwright.transforms.registry import TRANSFORMS, read_arguments, transform_named
 from bitwright.transforms.remove_identities import remove_identities
 from bitwright.transforms.shapes import infer_shapes
+from bitwright.transforms.split_output_constants import split_output_constants
 from bitwright.transforms.split_shared_biases import split_shared_biases
 from bitwright.transforms.strip_unused_nodes import check_names, main_values, strip_unused_nodes
 
@@ -143,6 +144,7 @@ def prepare(model: ir.Model) -> ir.Model:
     remove_identities(work)
     fold_batch_norms(work)
     fuse_matmul_add(work)
+    split_output_constants(work)
     split_shared_biases(work)
     strip_unused_nodes(work)
     infer_shapes(work)

@@ -20,6 +20,7 @@ from bitwright.transforms.remove_identities import remove_identities
 from bitwright.transforms.remove_redundant_quantization import remove_redundant_quantization
 from bitwright.transforms.shapes import infer_shapes
 from bitwright.transforms.sort_by_execution_order import sort_by_execution_order
+from bitwright.transforms.split_output_constants import split_output_constants
 from bitwright.transforms.split_shared_biases import split_shared_biases
 from bitwright.transforms.strip_unused_nodes import strip_unused_nodes
 from bitwright.transforms.untranspose_gemm import untranspose_gemm
@@ -75,6 +76,9 @@ TRANSFORMS: dict[str, Transform] = {
         remove_redundant_quantization, "remove a Dequantize that meets a Quantize of the same parameters"
     ),
     "sort_by_execution_order": Transform(sort_by_execution_order, "put nodes behind those whose results they read"),
+    "split_output_constants": Transform(
+        split_output_constants, "give readers of a constant that is an output one of their own"
+    ),
     "split_shared_biases": Transform(split_shared_biases, "give every layer a bias of its own"),
     "strip_unused_nodes": Transform(
         strip_unused_nodes,

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
+from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import array_of
 from bitwright.transforms.outcome import Outcome
-from bitwright.transforms.rewiring import bypass, int_attribute, is_op
+from bitwright.transforms.rewiring import bypass, is_op
 
 
 def remove_identities(model: ir.Model) -> Outcome:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import array_of
 from bitwright.transforms.outcome import Outcome
-from bitwright.transforms.rewiring import drop_unread, graph_of, int_attribute, is_op, take_name
+from bitwright.transforms.rewiring import drop_unread, graph_of, is_op, take_name
 
 EXACT = frozenset(
     {

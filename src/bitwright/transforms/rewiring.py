@@ -30,18 +30,6 @@ def float_array(value: ir.Value | None) -> NDArray[Any] | None:
     return tensor.numpy()
 
 
-def int_attribute(node: ir.Node, name: str, default: int) -> int:
-    """An integer attribute, or its default."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None or attribute.is_ref() else attribute.as_int()
-
-
-def float_attribute(node: ir.Node, name: str, default: float) -> float:
-    """A float attribute, or its default."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None or attribute.is_ref() else attribute.as_float()
-
-
 def only_reader(value: ir.Value) -> ir.Node | None:
     """The one node that reads the value, once, when nobody else can see it.
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bitwright.exporters.onnx.editor import Editor, as_numpy
 from bitwright.exporters.onnx.names import MICROSOFT, QUANTIZED, SCALE, ZERO_POINT
+from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import QuantizedTensor
 from bitwright.numerics.qparams import QuantParams
 
@@ -50,26 +51,24 @@ def _replace(node: ir.Node, result: ir.Value, editor: Editor) -> ir.Value:
 def _write_product(node: ir.Node, editor: Editor) -> None:
     weight = node.inputs[1]
     tensor = _held(weight)
-    name, integers, qparams = str(weight.name), tensor.integers, tensor.qparams  # type: ignore[union-attr]
-    transposed = "transB" in node.attributes and node.attributes["transB"].as_int()
-    if transposed:
-        integers = np.ascontiguousarray(integers.T)
+    assert weight is not None
+    name, qparams = str(weight.name), tensor.qparams
+    transposed = bool(int_attribute(node, "transB", 0))
     scale = qparams.scale if qparams.axis is not None else qparams.scale.reshape(())
+
+    def held() -> tuple[ir.Value, ir.Value]:
+        integers = np.ascontiguousarray(tensor.integers.T) if transposed else tensor.integers
+        return editor.constant(integers, name + QUANTIZED), editor.constant(scale, name + SCALE)
+
     bias = node.inputs[2] if node.op_type == "Gemm" and len(node.inputs) > 2 else None
-    inputs = [
-        node.inputs[0],
-        editor.constant(integers, name + QUANTIZED),
-        editor.constant(scale, name + SCALE),
-        None,
-        bias,
-    ]
+    inputs = [node.inputs[0], *editor.once(f"product {transposed}", weight, held), None, bias]
     while inputs[-1] is None:
         inputs.pop()
     if bias is not None and bias.const_value is not None and len(bias.const_value.shape) != 1:
         bias.const_value = ir.Tensor(bias.const_value.numpy().reshape(-1), name=bias.name)
         bias.shape = ir.Shape(bias.const_value.shape)
     _swap(node, [_kernel(node, "DynamicQuantizeMatMul", inputs, editor)], editor)
-    editor.drop_unused(weight)  # type: ignore[arg-type]
+    editor.drop_unused(weight)
 
 
 def _kernel(node: ir.Node, op: str, inputs: list[ir.Value | None], editor: Editor) -> ir.Node:
@@ -123,10 +122,13 @@ def _write_conv(node: ir.Node, editor: Editor) -> None:
         editor.graph.insert_before(node, quantizer)
     integers, step, point = quantizer.outputs
     middle = editor.constant(np.array(CONV_ZERO_POINT, np.uint8), "conv" + ZERO_POINT, share=True)
-    stored = editor.constant((tensor.integers.astype(np.int16) + CONV_ZERO_POINT).astype(np.uint8), name + QUANTIZED)
-    scale = tensor.qparams.scale
-    per_channel = tensor.qparams.axis is not None
-    scales = editor.constant(scale.reshape(1, -1, 1, 1) if per_channel else scale.reshape(()), name + SCALE)
+
+    def held() -> tuple[ir.Value, ir.Value]:
+        integers = (tensor.integers.astype(np.int16) + CONV_ZERO_POINT).astype(np.uint8)
+        scale = tensor.qparams.scale.reshape((1, -1, 1, 1) if tensor.qparams.axis is not None else ())
+        return editor.constant(integers, name + QUANTIZED), editor.constant(scale, name + SCALE)
+
+    stored, scales = editor.once("conv", weight, held)
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     result = _replace(node, node.outputs[0], editor)
     product = result if bias is None else ir.val(editor.free_name(shown + "_product"))
@@ -170,14 +172,13 @@ def read_dynamic(node: ir.Node, editor: Editor) -> ir.Node | None:
 def _restore(
     integers: NDArray[Any], scale: NDArray[Any], axis: int | None, stored: ir.Value, editor: Editor
 ) -> ir.Value:
-    """A weight as the graph holds it, under the name it had."""
-    name = str(stored.name)
-    name = editor.free_name(name[: -len(QUANTIZED)] if name.endswith(QUANTIZED) else name + "_weight")
-    qparams = QuantParams(scale.reshape(-1), 0, "i8", axis, narrow_range=bool(integers.min(initial=0) >= -127))
-    tensor = QuantizedTensor(integers, qparams, name=name)
-    value = ir.val(name, const_value=tensor, dtype=tensor.dtype, shape=tensor.shape)
-    editor.graph.register_initializer(value)
-    return value
+    """A weight as the graph holds it, under the name it had; kernels that share one share it again."""
+
+    def made() -> ir.Value:
+        qparams = QuantParams(scale.reshape(-1), 0, "i8", axis, narrow_range=bool(integers.min(initial=0) >= -127))
+        return editor.held(QuantizedTensor(integers, qparams), str(stored.name))
+
+    return editor.once(f"restored {axis}", stored, made)
 
 
 def _read_product(node: ir.Node, editor: Editor) -> ir.Node | None:

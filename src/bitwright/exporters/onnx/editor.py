@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from bitwright.exporters.onnx.names import DATA_TYPES, QUANTIZED, SCALE, ZERO_POINT
 from bitwright.graph.constants import QuantizedTensor
 from bitwright.numerics.qparams import QuantParams
+
+Made = TypeVar("Made")
 
 
 class Editor:
@@ -22,6 +25,7 @@ class Editor:
         self.scales: dict[str, ir.Value] = {}  # by the name of the value they belong to
         self._parameters: dict[str, list[ir.Value | None]] = {}
         self._shared: dict[tuple[str, bytes, tuple[int, ...]], ir.Value] = {}
+        self._made: dict[tuple[str, str], Any] = {}
         self._node_names = {str(n.name) for n in self.graph.all_nodes()}
         self._names = {v.name for n in self.graph.all_nodes() for v in n.outputs}
         self._names |= set(self.graph.initializers) | {v.name for v in self.graph.inputs}
@@ -82,6 +86,23 @@ class Editor:
     def integers(self, tensor: QuantizedTensor, name: str) -> ir.Value:
         """The integers of a constant as an initializer."""
         return self.constant(tensor.integers, name + QUANTIZED, DATA_TYPES[tensor.qparams.storage])
+
+    def held(self, tensor: QuantizedTensor, stored_name: str) -> ir.Value:
+        """A weight as the graph holds it, under the name it had before it was stored as `stored_name`."""
+        cut = stored_name.endswith(QUANTIZED)
+        name = self.free_name(stored_name[: -len(QUANTIZED)] if cut else stored_name + "_weight")
+        tensor.name = name
+        value = ir.val(name, const_value=tensor, dtype=tensor.dtype, shape=tensor.shape)
+        self.graph.register_initializer(value)
+        return value
+
+    def once(self, form: str, owner: ir.Value, make: Callable[[], Made]) -> Made:
+        """What `make` gives for a form of a value; the readers of the value in that form share it."""
+        key = (form, str(owner.name))
+        if key not in self._made:
+            self._made[key] = make()
+        made: Made = self._made[key]
+        return made
 
     def insert(
         self,

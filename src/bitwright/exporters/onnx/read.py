@@ -7,6 +7,8 @@ in the graph as the nodes it is.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from bitwright.errors import QuantParamsError
 from bitwright.exporters.onnx.dynamic import read_dynamic
 from bitwright.exporters.onnx.editor import Editor, as_numpy
 from bitwright.exporters.onnx.names import HALF, PLAN_KEY, STORAGE_OF
+from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import HalfTensor, QuantizedTensor
 from bitwright.numerics.qparams import QuantParams
 from bitwright.quantization.plan import Compute, NodePlan, Plan, Role, TensorPlan, make_plan_value
@@ -119,12 +122,12 @@ def _qparams(node: ir.Node, storage: str, *, weight_min: int | None = None) -> Q
         return None
     if point is None:
         point = np.zeros(scale.shape, np.int32)
-    axis: int | None = node.attributes["axis"].as_int() if "axis" in node.attributes else 1
-    block = node.attributes["block_size"].as_int() if "block_size" in node.attributes else 0
+    axis = int_attribute(node, "axis", 1)
+    block = int_attribute(node, "block_size", 0)
     narrow = weight_min is not None and storage == "i8" and not point.any() and weight_min >= -127
     try:
         if block:
-            shape = tuple(block if i == axis else 1 for i in range(scale.ndim))
+            shape = tuple(block if i == axis % scale.ndim else 1 for i in range(scale.ndim))
             return QuantParams(scale, point, storage, block_shape=shape)
         if scale.ndim == 0 or (scale.shape == (1,) and "axis" not in node.attributes):
             return QuantParams(scale, point.reshape(-1), storage, narrow_range=narrow)
@@ -195,12 +198,8 @@ def _read_lookup(node: ir.Node, editor: Editor) -> None:
         return
     if qparams.axis == -1:
         qparams = QuantParams(qparams.scale, qparams.zero_point, qparams.storage, 1, narrow_range=qparams.narrow_range)
-    name = str(stored.name)
-    name = editor.free_name(name[: -len("_quantized")] if name.endswith("_quantized") else name + "_table")
-    tensor = QuantizedTensor(integers, qparams, name=name)
-    value = ir.val(name, const_value=tensor, dtype=tensor.dtype, shape=tensor.shape)
-    editor.graph.register_initializer(value)
-    node.replace_input_with(0, value)
+    table = partial(editor.held, QuantizedTensor(integers, qparams), str(stored.name))
+    node.replace_input_with(0, editor.once("table", stored, table))
     real = dequantize.outputs[0]
     _take_over(found, real)
     editor.graph.remove(dequantize, safe=True)
@@ -215,32 +214,81 @@ def _take_over(value: ir.Value, other: ir.Value) -> None:
     value.type, value.shape = other.type or ir.TensorType(ir.DataType.FLOAT), other.shape or value.shape
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """One QuantizeLinear and the DequantizeLinears behind it, all of the same parameters."""
+
+    value: ir.Value
+    quantize: ir.Node
+    dequantize: tuple[ir.Node, ...]
+    qparams: QuantParams
+
+    @property
+    def reals(self) -> list[ir.Value]:
+        return [node.outputs[0] for node in self.dequantize]
+
+    @property
+    def outputs(self) -> list[ir.Value]:
+        return [value for value in self.reals if value.is_graph_output()]
+
+
 def _read_activations(editor: Editor) -> dict[str, QuantParams]:
-    """Q -> DQ pairs of the same parameters become parameters of the value before them."""
-    found: dict[str, QuantParams] = {}
-    for node in list(editor.graph):
-        if node.op_type != "QuantizeLinear" or node.inputs[0] is None:
-            continue
-        integers, value = node.outputs[0], node.inputs[0]
-        point = node.inputs[2] if len(node.inputs) > 2 else None
-        storage = STORAGE_OF.get(point.dtype, "") if point is not None and point.dtype is not None else "u8"
-        users = integers.consumers()
-        if not storage or not users or integers.is_graph_output() or str(value.name) in found:
-            continue
-        qparams = _qparams(node, storage)
-        pairs = [u for u in users if u.op_type == "DequantizeLinear" and _qparams(u, storage) == qparams]
-        outputs = [u.outputs[0] for u in pairs if u.outputs[0].is_graph_output()]
-        if qparams is None or len(pairs) != len(users) or qparams.granularity != "per-tensor" or len(outputs) > 1:
-            continue
-        if outputs and (value.is_graph_output() or value.is_graph_input()):
-            continue
-        for pair in pairs:
-            real = pair.outputs[0]
-            if real in outputs:
+    """Q -> DQ pairs become parameters of the value before them, where the writer would write the same pair again."""
+    pairs = {pair.value: pair for node in editor.graph if (pair := _pair(node)) is not None}
+    while True:
+        integer = _integer_nodes(pairs)
+        kept = {value: pair for value, pair in pairs.items() if _is_written_again(pair, integer)}
+        if len(kept) == len(pairs):
+            break
+        pairs = kept
+    for value, pair in pairs.items():
+        for real in pair.reals:
+            if real.is_graph_output():
                 _take_over(value, real)
             else:
                 real.replace_all_uses_with(value)
-        for old in (*pairs, node):
+        for old in (*pair.dequantize, pair.quantize):
             editor.graph.remove(old, safe=True)
-        found[str(value.name)] = qparams
-    return found
+    return {str(value.name): pair.qparams for value, pair in pairs.items()}
+
+
+def _pair(node: ir.Node) -> _Pair | None:
+    if node.op_type != "QuantizeLinear" or node.inputs[0] is None or node.inputs[0].is_initializer():
+        return None
+    integers, value = node.outputs[0], node.inputs[0]
+    if sum(reader.op_type == "QuantizeLinear" for reader in value.consumers()) != 1:
+        return None
+    point = node.inputs[2] if len(node.inputs) > 2 else None
+    storage = STORAGE_OF.get(point.dtype, "") if point is not None and point.dtype is not None else "u8"
+    readers = integers.consumers()
+    if not storage or not readers or integers.is_graph_output():
+        return None
+    qparams = _qparams(node, storage)
+    if qparams is None or qparams.granularity != "per-tensor":
+        return None
+    if any(n.op_type != "DequantizeLinear" or _qparams(n, storage) != qparams for n in readers):
+        return None
+    return _Pair(value, node, tuple(readers), qparams)
+
+
+def _integer_nodes(pairs: dict[ir.Value, _Pair]) -> set[ir.Node]:
+    """Nodes with a row in the rules that take a dequantized value as an activation, and clamps right behind them."""
+    found = set()
+    for pair in pairs.values():
+        for real in pair.reals:
+            for node in real.consumers():
+                rule = rule_of(node)
+                if rule is not None and any(operand is real for operand in activation_operands(node, rule)):
+                    found.add(node)
+    clamps = {reader for node in found for value in node.outputs for reader in value.consumers()}
+    return found | {n for n in clamps if (rule := rule_of(n)) is not None and rule.kind is Kind.CLAMP}
+
+
+def _is_written_again(pair: _Pair, integer: set[ir.Node]) -> bool:
+    """Whether the writer, given the value's parameters, would give the same readers the same values."""
+    producer = pair.value.producer()
+    raw = [node for node in pair.value.consumers() if node is not pair.quantize]
+    dequantized = [node for real in pair.reals for node in real.consumers()]
+    if producer is not None and producer in integer:
+        return not raw and not pair.value.is_graph_output() and len(pair.outputs) <= 1
+    return all(n in integer for n in dequantized) and not any(n in integer for n in raw) and not pair.outputs

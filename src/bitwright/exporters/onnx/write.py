@@ -43,6 +43,8 @@ def to_onnx(model: ir.Model, plan: Plan) -> ir.Model:
     Source: ONNX QuantizeLinear-21, DequantizeLinear-21; ONNX Runtime's contrib operators.
     """
     copy = model.clone()
+    if not plan.tensors:
+        return copy
     editor = Editor(copy)
     for node in list(copy.graph):
         compute = plan.compute_of(node.name)
@@ -119,7 +121,8 @@ def _write_constant(value: ir.Value, tensor: QuantizedTensor, editor: Editor, fi
         inputs = [editor.integers(tensor, name), scale]
     else:
         wants_point = not qparams.symmetric or qparams.kind.bits in (8, 16)
-        inputs = [editor.integers(tensor, name), *editor.scale_and_point(qparams, name, point=wants_point)]
+        parameters = editor.once("parameters", value, lambda: editor.scale_and_point(qparams, name, point=wants_point))
+        inputs = [editor.once("integers", value, lambda: editor.integers(tensor, name)), *parameters]
     produced = editor.release(value)
     if tuple(tensor.shape.numpy()) == tensor.integers.shape:
         editor.insert("DequantizeLinear", inputs, produced, before=first, name="", **attributes)
@@ -152,8 +155,8 @@ def _write_lookup(node: ir.Node, editor: Editor) -> None:
     if table is None or not isinstance(table.const_value, QuantizedTensor):
         return
     tensor, name, shown = table.const_value, str(table.name), str(result.name)
-    parameters = editor.scale_and_point(tensor.qparams, name)
-    node.replace_input_with(0, editor.integers(tensor, name))
+    parameters = editor.once("parameters", table, lambda: editor.scale_and_point(tensor.qparams, name))
+    node.replace_input_with(0, editor.once("integers", table, lambda: editor.integers(tensor, name)))
     result.name = editor.free_name(shown + QUANTIZED)
     real = ir.val(shown, dtype=ir.DataType.FLOAT, shape=result.shape)
     result.type = ir.TensorType(DATA_TYPES[tensor.qparams.storage])
