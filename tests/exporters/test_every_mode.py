@@ -27,25 +27,6 @@ BARS = {
     "uint8": 30,  # 33
     "int16x8": 36,  # 40
 }
-NOT_READ = "i8 blocks are read back without their narrow range"
-
-
-#: Combinations that are known not to work, by test.
-KNOWN = {
-    "test_plan_of_a_file_is_the_plan_it_was_written_from": {
-        (net, "weight-only-8-block-64"): NOT_READ
-        for net in ("convolutions", "depthwise", "mlp", "gemm", "lstm", "gru", "embedding")
-    },
-}
-
-
-@pytest.fixture(autouse=True)
-def known_bugs(request: pytest.FixtureRequest) -> None:
-    """Mark the combinations that are known not to work."""
-    given = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    reason = KNOWN.get(request.node.originalname, {}).get((given.get("net"), given.get("mode", given.get("weights"))))
-    if reason:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 def test_file_is_valid_and_near_to_float(net, mode, float_net, feeds_of, made, run):

@@ -116,7 +116,6 @@ def test_activation_with_two_readers_is_integer_in_a_default_session(activations
     assert not {*FLOAT_KERNELS, "Add"} & set(optimized(made.to_proto(), tmp_path))
 
 
-@pytest.mark.xfail(strict=True, reason="ONNX Runtime fuses a rank-3 MatMul + Add of static shape into a float Gemm")
 def test_product_before_a_float_add_of_static_shape_is_integer(optimized, tmp_path):
     """A MatMul that the plan calls integer runs as integer whatever float node is behind it."""
     model = filled("""g (float[1, 4, 32] x, float[32, 24] w, float[24] b) => (float[1, 4, 24] y)

@@ -195,7 +195,6 @@ def test_weight_that_is_not_a_number_is_refused_by_name(bad, mode, build, quanti
     assert caught.value.next
 
 
-@pytest.mark.xfail(strict=True, reason="the error has no where")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bias_that_is_not_a_number_is_refused_by_name(bad, build, quantized):
     """A bias with NaN or Inf has no int32 form; the error names the node or the bias."""

@@ -185,16 +185,8 @@ def test_sigmoid_between_integers_has_its_known_range(build, quantized):
     "tail",
     [
         pytest.param("y = Add(a, b)", id="add"),
-        pytest.param(
-            "s = Add(a, b) y = Relu(s)",
-            id="add-relu",
-            marks=pytest.mark.xfail(strict=True, reason="only the last node of a float tail is taken back to float"),
-        ),
-        pytest.param(
-            "s = Add(a, b) r = Relu(s) y = Mul(r, b)",
-            id="add-relu-mul",
-            marks=pytest.mark.xfail(strict=True, reason="only the last node of a float tail is taken back to float"),
-        ),
+        pytest.param("s = Add(a, b) y = Relu(s)", id="add-relu"),
+        pytest.param("s = Add(a, b) r = Relu(s) y = Mul(r, b)", id="add-relu-mul"),
     ],
 )
 def test_tail_of_a_product_stays_float_when_nothing_integer_follows(tail, build, decided):

@@ -30,7 +30,6 @@ def test_unknown_target_is_refused():
     assert "onnxruntime" in caught.value.next
 
 
-@pytest.mark.xfail(strict=True, reason="the name is joined to the folder unchecked")
 def test_target_that_is_a_path_is_refused():
     """A name is a name: no file elsewhere is read."""
     with pytest.raises(UsageError):

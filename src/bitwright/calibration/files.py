@@ -54,7 +54,7 @@ def open_path(
     """
     how = preprocess if isinstance(preprocess, Preprocess) else parse_preprocess(preprocess)
     if samples is not None and samples < 1:
-        raise UsageError(f"at least one sample is needed (got {samples})")
+        raise UsageError(f"at least one sample is needed (got {samples})", next="128 to 512 are usual")
     called = _FUNCTION.fullmatch(os.fspath(path))
     if called:
         return open_samples(

@@ -108,7 +108,9 @@ class Samples:
         """The same samples, each raw one changed by a function before it is checked. Positions must be known."""
         get = self._get
         if get is None:
-            raise UsageError("a stream of samples is changed where it is made")
+            raise UsageError(
+                "a stream of samples is changed where it is made", next="scale the values before giving them"
+            )
         return Samples(
             self.inputs,
             get=lambda position: change(get(position)),
@@ -152,7 +154,7 @@ def open_samples(source: Any, inputs: Sequence[InputSpec], *, samples: int | Non
         UsageError: samples is below 1.
     """
     if samples is not None and samples < 1:
-        raise UsageError(f"at least one sample is needed (got {samples})")
+        raise UsageError(f"at least one sample is needed (got {samples})", next="128 to 512 are usual")
     if isinstance(source, Samples):
         return source
     if isinstance(source, (str, bytes)) or hasattr(source, "__fspath__") or source is None:

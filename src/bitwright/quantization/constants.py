@@ -141,6 +141,12 @@ def plan_biases(decisions: Decisions, tensors: dict[str, TensorPlan]) -> None:
     """int32, scale = scale of the activation * scale of the weight; weight scales grow where a bias would not fit."""
     biased = list(_biased_nodes(decisions))
     for data, weight, bias in biased:
+        if not np.isfinite(_array(bias)).all():
+            raise QuantParamsError(
+                "a bias holds NaN or Inf",
+                where=f"bias {str(bias.name)!r}",
+                next="repair the model: such a bias has no integer form",
+            )
         plan = tensors[str(weight.name)]
         grown = _room_for_bias(_scale_of(data, tensors), plan, _array(weight), np.abs(_array(bias).reshape(-1)))
         tensors[plan.name] = grown

@@ -179,12 +179,34 @@ def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
         if rule.scale is Scale.FIXED:
             decision.compute = Compute.FLOAT
             decision.reason = "nothing integer takes its result, which is finer in float"
+        elif tail := _float_tail(node, decisions, target):
+            for part in tail:
+                decisions.by_node[part].compute = Compute.FLOAT
+                decisions.by_node[
+                    part
+                ].reason = "takes float results of a matrix product, and nothing integer takes its own"
+
+
+def _float_tail(node: ir.Node, decisions: Decisions, target: Target) -> list[ir.Node]:
+    """The followers from matrix products down to this node, when float is all that goes in and comes out; else none."""
+    tail: list[ir.Node] = []
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        decision = decisions.by_node[part]
+        if part in tail:
             continue
-        producers = [v.producer() for v in activation_operands(node, rule) if constant_of(v) is None]
+        if any(user not in (*tail, part) for value in part.outputs for user in decisions.integer_users(value)):
+            return []
+        if decision.rule is None or decision.rule.kind is Kind.ANCHOR:
+            return []
+        tail.append(part)
+        producers = [v.producer() for v in activation_operands(part, decision.rule)]
         integers = [p for p in producers if p is not None and decisions.compute(p) is Compute.INTEGER]
-        if integers and all(target.gives_float(p.op_type, storage_of(decision, target)) for p in integers):
-            decision.compute = Compute.FLOAT
-            decision.reason = "takes float results of a matrix product, and nothing integer takes its own"
+        if not integers:
+            return []
+        waiting += [p for p in integers if not target.gives_float(p.op_type, storage_of(decision, target))]
+    return tail
 
 
 def _is_integer_already(decisions: Decisions, value: ir.Value) -> bool:
@@ -246,8 +268,21 @@ def _results(model: ir.Model, decisions: Decisions, target: Target) -> None:
         if (clamp := fused_clamp(node, decisions)) is not None:
             decision.quantized_result = False
             decision.reason = f"one kernel with {clamp.op_type} {clamp.name}"
-        elif target.gives_float(node.op_type, storage_of(decision, target)) and not decisions.integer_users(
-            node.outputs[0]
+        elif (
+            target.gives_float(node.op_type, storage_of(decision, target))
+            and not decisions.integer_users(node.outputs[0])
+            and not _fuses_in_float(node)
         ):
             decision.quantized_result = False
             decision.reason = "gives its result as float"
+
+
+def _fuses_in_float(node: ir.Node) -> bool:
+    """Whether ONNX Runtime would take the product and the Add behind it for a float Gemm, before it looks at integers.
+
+    It does so for MatMul of known shape and more than two dimensions; a quantized result between the two keeps it off.
+    """
+    data = node.inputs[0]
+    if node.op_type != "MatMul" or data is None or data.shape is None or len(data.shape) < 3:
+        return False
+    return data.shape.is_static() and any(user.op_type == "Add" for user in node.outputs[0].consumers())

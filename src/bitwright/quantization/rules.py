@@ -82,16 +82,8 @@ _MEASURED = Rule(Kind.FOLLOWER)
 RULES: dict[str, Rule] = {
     # weights
     "Conv": Rule(Kind.ANCHOR, weight=1, channel_axis=lambda n: 0, bias=2, data_axis=1),
-    "ConvTranspose": Rule(
-        Kind.ANCHOR,
-        weight=1,
-        channel_axis=lambda n: 1 if int_attribute(n, "group", 1) == 1 else None,
-        bias=2,
-        data_axis=1,
-    ),
-    "Gemm": Rule(
-        Kind.ANCHOR, weight=1, channel_axis=lambda n: 0 if int_attribute(n, "transB", 0) else 1, bias=2, data_axis=1
-    ),
+    "ConvTranspose": Rule(Kind.ANCHOR, weight=1, channel_axis=_transposed_axis, bias=2, data_axis=1),
+    "Gemm": Rule(Kind.ANCHOR, weight=1, channel_axis=_gemm_axis, bias=2, data_axis=1),
     "MatMul": Rule(Kind.ANCHOR, weight=1, channel_axis=_matmul_axis, data_axis=-1),
     # recurrent: the input weight W and the recurrence weight R, see RECURRENT
     "LSTM": Rule(Kind.ANCHOR, weight=1, channel_axis=lambda n: 1),

@@ -51,7 +51,7 @@ def load_target(name: str) -> Target:
         UsageError: no such target.
     """
     path = _folder() / f"{name}.json"
-    if not path.is_file():
+    if name not in target_names():
         raise UsageError(f"unknown target {name!r}", next=f"one of {', '.join(target_names())}")
     data = json.loads(path.read_text())
     return Target(

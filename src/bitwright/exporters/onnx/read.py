@@ -128,7 +128,7 @@ def _qparams(node: ir.Node, storage: str, *, weight_min: int | None = None) -> Q
     try:
         if block:
             shape = tuple(block if i == axis % scale.ndim else 1 for i in range(scale.ndim))
-            return QuantParams(scale, point, storage, block_shape=shape)
+            return QuantParams(scale, point, storage, block_shape=shape, narrow_range=narrow)
         if scale.ndim == 0 or (scale.shape == (1,) and "axis" not in node.attributes):
             return QuantParams(scale, point.reshape(-1), storage, narrow_range=narrow)
         return QuantParams(scale, point, storage, axis, narrow_range=narrow)
