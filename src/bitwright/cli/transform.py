@@ -38,16 +38,18 @@ def transform(
         raise UsageError(f"missing {', '.join(missing)}", next="`bitwright transform --list` names the transforms")
     check_output(output, suffix=".onnx")
 
-    import bitwright as bw
-    from bitwright.api import load_plain
+    from bitwright.api import Model, load_plain
+    from bitwright.transforms.pipeline import apply_transforms
 
-    given = load_plain(str(model))  # a quantized file's QuantizeLinear nodes are nodes here
-    before = sum(1 for _ in given.graph.graph)
-    made = bw.transform(given, transforms, inputs=_names(inputs), outputs=_names(outputs))
-    after = sum(1 for _ in made.graph.graph)
-    written = [str(path) for path in made.save(output)]
-    data = {"output": written, "nodes": {"before": before, "after": after}}
-    return Answer(data, None if quiet else f"{output}: {before} nodes -> {after}")
+    loaded = load_plain(str(model))
+    before = sum(1 for _ in loaded.graph.graph)
+    result = apply_transforms(loaded.graph, transforms, inputs=_names(inputs), outputs=_names(outputs))
+    after = sum(1 for _ in result.model.graph)
+    written = [str(path) for path in Model(result.model).save(output)]
+    steps = [{"name": step.name, "modified": step.modified, "message": step.message} for step in result.steps]
+    data = {"output": written, "nodes": {"before": before, "after": after}, "steps": steps}
+    told = [f"{step.name}: {step.message or ('done' if step.modified else 'nothing to do')}" for step in result.steps]
+    return Answer(data, None if quiet else "\n".join([*told, f"{output}: {before} nodes -> {after}"]))
 
 
 def _names(text: str) -> tuple[str, ...]:
