@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import constant_of
-from bitwright.quantization.plan import Compute
+from bitwright.quantization.plan import NO_FLOATS, Compute
 from bitwright.quantization.recipe import How, Recipe
 from bitwright.quantization.refusals import (
     OPERANDS_ARE_FLOAT,
@@ -112,7 +112,7 @@ def _first_look(decision: Decision, target: Target) -> Decision:
     """What can be said of one node without its neighbours: everything but integer followers."""
     node, rule, asked = decision.node, decision.rule, decision.how.compute or Compute.FLOAT
     if not gives_float(node):
-        decision.reason, decision.wanted = "gives no floating-point result", False
+        decision.reason, decision.wanted = NO_FLOATS, False
     elif asked is Compute.FLOAT:
         decision.reason, decision.wanted = "left float by the recipe", False
     elif asked is Compute.FLOAT16:

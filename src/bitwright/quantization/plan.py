@@ -12,6 +12,9 @@ from typing import Any
 from bitwright.errors import RecipeError
 from bitwright.numerics.qparams import QuantParams
 
+#: The reason of nodes that a report need not list: they compute on shapes and indices.
+NO_FLOATS = "gives no floating-point result"
+
 
 class Compute(StrEnum):
     """How a node computes."""
@@ -76,6 +79,10 @@ class Plan:
         """The parameters of the named value, None when it is not quantized."""
         plan = self.tensors.get(value_name or "")
         return None if plan is None else plan.qparams
+
+    def float_nodes(self) -> list[NodePlan]:
+        """Nodes that stay float, without those that compute on shapes and indices."""
+        return [n for n in self.nodes.values() if n.compute is Compute.FLOAT and n.reason != NO_FLOATS]
 
     def counts(self) -> dict[str, int]:
         """Nodes by how they compute, in the order of Compute."""

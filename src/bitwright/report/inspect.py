@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import onnx_ir as ir
 
 from bitwright.graph.text import to_text
-from bitwright.quantization.plan import Compute, Plan, Role
+from bitwright.quantization.plan import Plan, Role
 from bitwright.report.quantize_report import FloatNode, counts_table, float_table
 from bitwright.report.render import Section, bytes_text, cell, plain_text
 from bitwright.report.sizes import Sizes, parameter_count, sizes_of
@@ -80,8 +80,7 @@ class Inspection:
     def float_nodes(self) -> tuple[FloatNode, ...]:
         """Nodes that compute in float, or would after int8, each with its reason."""
         plan = self.quantized or self.preview
-        nodes = plan.nodes.values() if plan is not None else ()
-        return tuple(FloatNode(n.name, n.op, n.reason) for n in nodes if n.compute is Compute.FLOAT)
+        return tuple(FloatNode(n.name, n.op, n.reason) for n in (plan.float_nodes() if plan is not None else ()))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, ready for JSON."""

@@ -16,7 +16,7 @@ from bitwright.graph.constants import array_of
 from bitwright.graph.execution import Execution
 from bitwright.numerics.qparams import QuantParams
 from bitwright.numerics.quantize import fake_quantize
-from bitwright.quantization.plan import Compute, Plan, Role, TensorPlan
+from bitwright.quantization.plan import Plan, Role, TensorPlan
 from bitwright.report.intermediates import groups
 from bitwright.report.render import Section, bytes_text, cell, db_text, json_number, plain_text
 from bitwright.report.sizes import Sizes, sizes_of
@@ -180,7 +180,7 @@ def make_quantize_report(
         before=sizes_of(before, total=source_bytes),
         after=sizes_of(exported),
         counts=plan.counts(),
-        float_nodes=tuple(FloatNode(n.name, n.op, n.reason) for n in plan.nodes.values() if n.compute is Compute.FLOAT),
+        float_nodes=tuple(FloatNode(n.name, n.op, n.reason) for n in plan.float_nodes()),
         worst_tensors=tuple(errors[:WORST]),
         warnings=tuple(found),
         seconds=seconds,

@@ -27,26 +27,16 @@ class Editor:
         self._shared: dict[tuple[str, bytes, tuple[int, ...]], ir.Value] = {}
         self._made: dict[tuple[str, str], Any] = {}
         self._node_names = {str(n.name) for n in self.graph.all_nodes()}
-        self._names = {v.name for n in self.graph.all_nodes() for v in n.outputs}
-        self._names |= set(self.graph.initializers) | {v.name for v in self.graph.inputs}
+        self._names = {str(v.name) for n in self.graph.all_nodes() for v in n.outputs}
+        self._names |= set(self.graph.initializers) | {str(v.name) for v in self.graph.inputs}
 
     def free_name(self, wanted: str) -> str:
         """A name no value has yet."""
-        name, count = wanted, 1
-        while name in self._names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._names.add(name)
-        return name
+        return _free(wanted, self._names)
 
     def node_name(self, wanted: str) -> str:
         """A name no node has yet."""
-        name, count = wanted, 1
-        while name in self._node_names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._node_names.add(name)
-        return name
+        return _free(wanted, self._node_names)
 
     def constant(
         self, array: NDArray[Any], name: str, kind: ir.DataType | None = None, *, share: bool = False
@@ -114,11 +104,10 @@ class Editor:
         after: ir.Node | None = None,
         domain: str = "",
         name: str | None = None,
-        kind: ir.DataType | None = None,
         **attributes: Any,
     ) -> ir.Value:
         """A new node giving `result` (a value, or a new one's name); at the start of the graph unless placed."""
-        value = result if isinstance(result, ir.Value) else ir.val(self.free_name(result), dtype=kind)
+        value = result if isinstance(result, ir.Value) else ir.val(self.free_name(result))
         outputs = [value]
         node = ir.node(
             op,
@@ -148,6 +137,16 @@ class Editor:
         """Remove an initializer that nobody reads any more."""
         if not value.uses() and not value.is_graph_output():
             self.graph.initializers.pop(str(value.name), None)
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    """`wanted`, or it with a number: a name that was not taken, and is now."""
+    name, count = wanted, 1
+    while name in taken:
+        count += 1
+        name = f"{wanted}_{count}"
+    taken.add(name)
+    return name
 
 
 def as_numpy(value: ir.Value | None) -> NDArray[Any] | None:
