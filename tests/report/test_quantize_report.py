@@ -9,6 +9,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+import bitwright as bw
+from bitwright.graph.text import parse
 from bitwright.numerics.metrics import sqnr_db
 from bitwright.quantization.plan import Compute, NodePlan, Role, make_plan_value
 from bitwright.report import intermediates
@@ -160,3 +162,15 @@ def test_report_leaves_the_graph_as_it_was(float_model, applied, plan, qdq_model
 
     assert ir.to_proto(float_model).SerializeToString() == before
     assert [v.name for node in float_model.graph for v in node.outputs if v.is_graph_output()] == ["y"]
+
+
+def test_report_warns_of_activations_that_are_not_numbers():
+    """An activation with NaN or Inf inside the network is named in a warning, and the rest of it is measured."""
+    model = parse("""<ir_version: 10, opset_import: ["": 21]>
+        g (float[N, 4] x) => (float[N, 3] y)
+        <float[4, 3] w = {1,2,3,4,5,6,7,8,9,10,11,12}> { l = Log(x) y = MatMul(l, w) }""")
+
+    small = bw.quantize(model, "int8", calibration=[np.float32([[1, 2, 0, 4]])])
+
+    assert any("'l'" in text and "1 values" in text and "NaN or Inf" in text for text in small.report.warnings)
+    assert any(tensor.name == "l" and np.isfinite(tensor.sqnr_db) for tensor in small.report.worst_tensors)

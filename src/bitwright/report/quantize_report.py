@@ -238,11 +238,17 @@ class _Watched:
         # Half a step beyond the last integer still rounds to it.
         self.low = (q.qmin - q.zero_point - 0.5) * q.scale.astype(np.float64)
         self.high = (q.qmax - q.zero_point + 0.5) * q.scale.astype(np.float64)
-        self.minimum, self.maximum, self.cut, self.size = math.inf, -math.inf, 0, 0
+        self.minimum, self.maximum, self.cut, self.size, self.nonfinite = math.inf, -math.inf, 0, 0, 0
 
     def add(self, array: NDArray[Any]) -> None:
         if not array.size or not np.issubdtype(array.dtype, np.floating):
             return
+        finite = np.isfinite(array)
+        if not finite.all():
+            self.nonfinite += int(array.size - np.count_nonzero(finite))
+            array = array[finite] if self.qparams.granularity == "per-tensor" else np.where(finite, array, 0)
+            if not array.size:
+                return
         self.sum.add(array, fake_quantize(array, self.qparams))
         self.size += array.size
         self.minimum = min(self.minimum, float(array.min()))
@@ -252,6 +258,8 @@ class _Watched:
 
     def warnings(self) -> Iterable[str]:
         name = self.tensor.name
+        if self.nonfinite:
+            yield f"activation {name!r} holds {self.nonfinite} values that are NaN or Inf on the samples measured"
         if self.size > 1 and self.minimum == self.maximum:
             yield f"activation {name!r} is constant ({self.minimum:.6g}) on the samples that were measured"
         elif self.cut > SATURATED * self.size:
