@@ -101,7 +101,9 @@ def start() -> Callable[..., subprocess.Popen[str]]:
     """Starts the command line in a process of its own."""
 
     def go(*arguments: object, **options: object) -> subprocess.Popen[str]:
-        code = "from bitwright.cli.main import main; main()"
+        # A test run in the background has Ctrl-C ignored, and children inherit that.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code += "from bitwright.cli.main import main; main()"
         words = [sys.executable, "-c", code, *map(str, arguments)]
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
 
