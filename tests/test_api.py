@@ -509,3 +509,17 @@ def test_model_error_of_a_truncated_file_names_it(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     assert "net.onnx" in refused(ModelError, lambda: bw.load(path))
+
+
+def test_exclusion_that_matches_nothing_is_told(model):
+    """A typo in --exclude is not silent: a warning names it."""
+    small = bw.quantize(model, "dynamic", exclude="nosuchnode")
+
+    assert any("nosuchnode" in warning for warning in small.report.warnings)
+
+
+def test_inspect_forecasts_what_quantize_does(model, data):
+    """What inspect says int8 would do is what quantize then does, normalizations folded and all."""
+    forecast = bw.inspect(model).preview
+
+    assert forecast.counts() == bw.quantize(model, "int8", calibration=data).plan.counts()

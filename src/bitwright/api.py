@@ -207,6 +207,7 @@ def quantize(
     plan = make_plan(prepared, asked, runtime, statistics, method, strict=strict, unmeasured=unmeasured)
     small = apply_plan(prepared.clone(), plan, statistics, bias_correction=bias_correction)
     made = Model(small, plan, given.source)
+    nodes = list(prepared.graph)
     report = make_quantize_report(
         prepared,
         small,
@@ -217,6 +218,11 @@ def quantize(
         method=method if asked.needs_calibration else None,
         samples=statistics.samples if asked.needs_calibration and statistics is not None else 0,
         feeds=first,
+        warnings=[
+            f"nothing matches scope {e.scope!r}, operator {e.operator!r} of the recipe or --exclude"
+            for e in asked.entries
+            if not any(e.matches(str(n.name), n.op_type) for n in nodes)
+        ],
         seconds=time.perf_counter() - started,
     )
     return Model(small, plan, given.source, report)

@@ -105,6 +105,7 @@ def start() -> Callable[..., subprocess.Popen[str]]:
         code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         code += "from bitwright.cli.main import main; main()"
         words = [sys.executable, "-c", code, *map(str, arguments)]
-        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
+        stdout = options.pop("stdout_to", subprocess.PIPE)
+        return subprocess.Popen(words, stdout=stdout, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
 
     return go

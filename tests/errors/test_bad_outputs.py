@@ -149,3 +149,25 @@ def test_debug_shows_the_traceback(capsys):
     assert run(["inspect", "nowhere.onnx", "--debug"]) in (1, 2)
 
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["quantize", "transform"])
+def test_the_output_is_not_the_input(verb, model, refused):
+    """Writing over the model that is read is refused: the float model would be lost."""
+    before = model.read_bytes()
+    options = ["--mode", "dynamic"] if verb == "quantize" else ["--transforms", "fold_constants"]
+
+    told = refused(verb, model, "-o", model, *options, code=2)
+
+    assert "the output is the input" in told
+    assert model.read_bytes() == before
+
+
+def test_a_full_standard_output_ends_without_a_traceback(model, start, tmp_path):
+    """With --json into a full device the error goes to the other stream."""
+    with open("/dev/full", "w") as full:
+        process = start("inspect", model, "--json", stdout_to=full)
+        _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "Traceback" not in err and "next:" in err

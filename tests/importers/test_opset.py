@@ -303,3 +303,31 @@ def test_real_models_give_the_same_outputs_at_the_current_set(name: str, run_mod
     expected, found = run_model(old, feeds), run_model(new, feeds)
     for output, value in expected.items():
         np.testing.assert_allclose(value, found[output], rtol=1e-4, atol=1e-5)
+
+
+def test_load_gives_the_oldest_container_that_runtimes_know(tmp_path):
+    """A file whose container version is newer than its operators need is read in the one they need."""
+    import onnx_ir
+
+    from bitwright.importers.load import load_graph
+
+    model = onnx_ir.from_onnx_text(
+        '<ir_version: 14, opset_import: ["": 21]> g (float[2] x) => (float[2] y) { y = Relu(x) }'
+    )
+
+    assert load_graph(model)[0].ir_version == 10
+    assert model.ir_version == 14
+
+
+def test_load_refuses_an_operator_set_from_the_future():
+    """Operator set 99 is refused with the newest that is known."""
+    import onnx_ir
+
+    from bitwright.importers.load import load_graph
+
+    model = onnx_ir.from_onnx_text(
+        '<ir_version: 10, opset_import: ["": 99]> g (float[2] x) => (float[2] y) { y = Relu(x) }'
+    )
+
+    with pytest.raises(ModelError, match="operator set 99"):
+        load_graph(model)

@@ -155,7 +155,7 @@ def _convert(array: Array, spec: InputSpec, where: str) -> Array:
     if array.dtype == spec.dtype:
         return array
     source, target = array.dtype.kind, spec.dtype.kind
-    if target in "fV" and source in "fiub":
+    if target in "fV" and (source == "f" or (source in "iu" and array.dtype.itemsize == 1)):
         with np.errstate(over="ignore"):
             return array.astype(spec.dtype)
     if target in "iu" and source in "iu":

@@ -58,7 +58,11 @@ def run(arguments: Sequence[str]) -> int:
         if debug:
             traceback.print_exc(file=sys.stderr)
         told = completed(explain(error), arguments)
-        _show_error(told, as_json)
+        try:
+            _show_error(told, as_json)
+        except OSError:  # standard output is full or gone: the other stream may not be
+            with contextlib.suppress(OSError):
+                _show_error(told, False)
         return USAGE if isinstance(told, UsageError) else REFUSED
 
 

@@ -8,15 +8,19 @@ from pathlib import Path
 from bitwright.errors import OutputError, UsageError
 
 
-def check_output(path: Path, *, suffix: str) -> Path:
-    """The path, when a file can be made there.
+def check_output(path: Path, *, suffix: str, model: Path | None = None) -> Path:
+    """The path, when a file can be made there and it is not the model that is read.
 
     Raises:
-        UsageError: the suffix is another one.
+        UsageError: the suffix is another one, or the output is the model itself.
         OutputError: the folder does not exist or is not writable, or the path is a folder.
     """
     if path.is_dir():
         raise OutputError("the output is a folder", where=str(path), next=f"name a file that ends in {suffix}")
+    if model is not None and path.exists() and model.exists() and path.samefile(model):
+        raise UsageError(
+            "the output is the input: the model would be lost", where=str(path), next="write to another file"
+        )
     if path.suffix != suffix:
         raise UsageError(
             f"the output must end in {suffix} (got {path.suffix or 'no suffix'})",

@@ -75,7 +75,7 @@ def quantize(
     quiet: QuietOption = False,
 ) -> Answer:
     """Quantize MODEL, write it to OUT, and report what it cost."""
-    check_output(output, suffix=".onnx")
+    check_output(output, suffix=".onnx", model=model)
     if save_statistics is not None:
         check_output(save_statistics, suffix=".npz")
         if calibration is None:

@@ -36,7 +36,7 @@ def transform(
             name for name, given in (("IN", model), ("--output", output), ("--transforms", transforms)) if given is None
         ]
         raise UsageError(f"missing {', '.join(missing)}", next="`bitwright transform --list` names the transforms")
-    check_output(output, suffix=".onnx")
+    check_output(output, suffix=".onnx", model=model)
 
     from bitwright.api import Model, load_plain
     from bitwright.transforms.pipeline import apply_transforms

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bitwright.errors import ModelError
+from bitwright.errors import ModelError, OutputError
 from bitwright.graph.io import write_model
 
 Arrays = dict[str, NDArray[Any]]
@@ -41,8 +41,15 @@ class Execution:
         self.output_names = list(outputs) if outputs is not None else [str(v.name) for v in model.graph.outputs]
         with tempfile.TemporaryDirectory(prefix="bitwright-") as folder:
             path = Path(folder, "graph.onnx")
-            with extra_outputs(model, self.output_names):
-                write_model(model, path, external_threshold=EXTERNAL_BYTES)
+            try:
+                with extra_outputs(model, self.output_names):
+                    write_model(model, path, external_threshold=EXTERNAL_BYTES)
+            except OSError as error:
+                raise OutputError(
+                    f"the working copy of the graph could not be written: {error.strerror or error}",
+                    where=folder,
+                    next="make room there, or name a folder that has it in TMPDIR",
+                ) from error
             self._session = open_session(path, threads=threads, memory_pattern=memory_pattern)
         self.inputs: list[Any] = list(self._session.get_inputs())
 

@@ -13,6 +13,9 @@ import onnx_ir as ir
 
 from bitwright.errors import OutputError
 
+#: Key of `ir.Model.meta`: the operator sets that the file had when it was read, by domain.
+OPSETS_READ = "bitwright.opsets_read"
+
 #: Protobuf messages end at 2 GiB; larger models keep their constants in a file beside the graph.
 LARGEST_MESSAGE_BYTES = (1 << 31) - (1 << 20)
 

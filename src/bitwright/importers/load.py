@@ -10,8 +10,9 @@ import onnx
 import onnx_ir as ir
 
 from bitwright.errors import BitwrightError, ModelError, UsageError
+from bitwright.graph.io import OPSETS_READ
 from bitwright.importers.onnx_file import load_onnx
-from bitwright.importers.opset import to_current_opset
+from bitwright.importers.opset import to_current_opset, to_oldest_container
 from bitwright.importers.torch_module import PICKLE_SUFFIXES, is_torch, load_torch
 
 _CONVERTERS = {
@@ -60,8 +61,11 @@ def load_graph(source: Any, *, example_inputs: Any = None) -> tuple[ir.Model, st
 
 
 def _current(model: ir.Model, where: str | None) -> ir.Model:
+    read = dict(model.opset_imports)
     try:
-        return to_current_opset(model)
+        current = to_oldest_container(to_current_opset(model))
+        current.meta[OPSETS_READ] = read
+        return current
     except BitwrightError as error:
         error.where = ", ".join(part for part in (where, error.where) if part) or None
         raise

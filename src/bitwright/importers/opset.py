@@ -48,6 +48,27 @@ def to_current_opset(model: ir.Model, *, minimum: int = 21) -> ir.Model:
     return model
 
 
+def to_oldest_container(model: ir.Model) -> ir.Model:
+    """The model in the oldest container version that its operator sets allow, 10 at least: runtimes lag behind.
+
+    Raises:
+        ModelError: the operator set is newer than any that is known.
+    """
+    newest, version = onnx.defs.onnx_opset_version(), model.opset_imports.get("", 0)
+    if version > newest:
+        raise ModelError(
+            f"operator set {version} is not known: the newest is {newest}",
+            next="export the model for an older one, or install a newer onnx",
+        )
+    wanted = [onnx.helper.make_opsetid(domain, number) for domain, number in model.opset_imports.items()]
+    needed = max(onnx.helper.find_min_ir_version_for(wanted, ignore_unknown=True), MINIMUM_IR_VERSION)
+    if model.ir_version <= needed:
+        return model
+    model = model.clone()
+    model.ir_version = needed
+    return model
+
+
 def onnx_opset(model: ir.Model) -> int:
     """The operator set of the ONNX domain; the oldest when nothing of that domain is used.
 

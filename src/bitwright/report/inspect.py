@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import onnx_ir as ir
 
+from bitwright.graph.io import OPSETS_READ
 from bitwright.graph.text import to_text
 from bitwright.quantization.plan import Plan, Role
 from bitwright.report.quantize_report import FloatNode, counts_table, float_table
@@ -185,7 +186,7 @@ def inspect(model: InspectedModel, *, target: str = "onnxruntime", file_bytes: i
         source=model.source,
         inputs=tuple(_port(v) for v in graph.graph.inputs if v.name not in graph.graph.initializers),
         outputs=tuple(_port(v) for v in graph.graph.outputs),
-        opsets=dict(sorted(graph.opset_imports.items())),
+        opsets=dict(sorted(graph.meta.get(OPSETS_READ, graph.opset_imports).items())),
         parameters=parameter_count(graph),
         sizes=sizes_of(graph, total=file_bytes),
         operators=dict(operators.most_common()),
@@ -210,8 +211,9 @@ def storages(plan: Plan) -> dict[str, int]:
 
 def _preview(graph: ir.Model, target: str) -> Plan:
     from bitwright.quantization.planner import preview
+    from bitwright.transforms.pipeline import prepare
 
-    return preview(graph, target=target)
+    return preview(prepare(graph), target=target)
 
 
 def _operator(node: ir.Node) -> str:
