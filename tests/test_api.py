@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -356,7 +357,7 @@ def test_statistics_of_another_model_are_refused(model, data):
         g (float[N, 16] z) => (float[N, 16] u) <float[1, 16] k = {1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7}>
         { u = Gemm <transB = 1> (z, k) }""")
     other.graph.outputs[0].shape = None
-    statistics = bw.calibrate(other, [np.ones((2, 16), np.float32)])
+    statistics = dataclasses.replace(bw.calibrate(other, [np.ones((2, 16), np.float32)]), graph="")
 
     assert "'x'" in refused(StatisticsError, lambda: bw.quantize(model, "int8", statistics=statistics))
 
@@ -523,3 +524,26 @@ def test_inspect_forecasts_what_quantize_does(model, data):
     forecast = bw.inspect(model).preview
 
     assert forecast.counts() == bw.quantize(model, "int8", calibration=data).plan.counts()
+
+
+def test_statistics_of_other_weights_are_refused(model, data):
+    """Statistics are of one model: the same graph with other weights has other ranges."""
+    seen = bw.calibrate(model, data)
+    other = ir.from_proto(ir.to_proto(model))
+    value = next(v for v in other.graph.initializers.values() if v.const_value.dtype == ir.DataType.FLOAT)
+    value.const_value = ir.Tensor(value.const_value.numpy() * np.float32(3), name=value.name)
+
+    assert bw.quantize(model, "int8", statistics=seen).plan.counts()
+    with pytest.raises(StatisticsError, match="another model") as caught:
+        bw.quantize(other, "int8", statistics=seen)
+
+    assert caught.value.next
+
+
+def test_statistics_of_different_models_do_not_merge(model, data):
+    """Shards of different models are refused."""
+    seen = bw.calibrate(model, data, shard=(0, 2))
+    other = dataclasses.replace(bw.calibrate(model, data, shard=(1, 2)), graph="00000000")
+
+    with pytest.raises(StatisticsError, match="different models"):
+        seen.merge(other)

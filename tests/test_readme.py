@@ -27,3 +27,13 @@ def test_readme_example_runs(tmp_path, monkeypatch, capsys):
 def test_readme_names_every_verb(verb):
     """Every verb of the command line stands in the README."""
     assert f"`{verb}`" in README.read_text(encoding="utf-8")
+
+
+def test_recipe_of_the_documentation_is_read():
+    """The JSON example in docs/recipes.md is a recipe."""
+    import bitwright as bw
+
+    text = (README.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+
+    assert len(bw.Recipe.from_json(example).entries) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bitwright.calibration.collect import Request, collect
@@ -12,8 +13,9 @@ from bitwright.calibration.feeds import Feeds, input_specs
 from bitwright.calibration.files import open_path
 from bitwright.calibration.samples import Samples, open_samples
 from bitwright.calibration.statistics import Statistics, observer_of
-from bitwright.errors import UsageError
+from bitwright.errors import StatisticsError, UsageError
 from bitwright.exporters.onnx.read import from_onnx
+from bitwright.graph.digest import digest
 from bitwright.importers.load import load_graph
 from bitwright.model import Model
 from bitwright.quantization.apply import apply_plan
@@ -105,7 +107,8 @@ def calibrate(
     prepared = prepare(_float_model(model).graph)
     data = _open(calibration, prepared, preprocess=preprocess, samples=samples, seed=seed, shard=shard)
     requests = observations(prepared, recipe, load_target(target))
-    return collect(prepared, data, requests, method=method, workers=workers, progress=progress)
+    seen = collect(prepared, data, requests, method=method, workers=workers, progress=progress)
+    return replace(seen, graph=digest(prepared))
 
 
 def quantize(
@@ -195,6 +198,12 @@ def quantize(
                 "equalizing changes the ranges that saved statistics hold", next="give calibration data instead"
             )
         equalize_channels(prepared)
+    if statistics is not None and statistics.graph and statistics.graph != digest(prepared):
+        raise StatisticsError(
+            "the statistics were taken on another model, or on other weights of it",
+            where=given.source,
+            next="calibrate this one: `bitwright calibrate MODEL --calibration DATA -o FILE.npz`",
+        )
     if any(entry.how.compute in (Compute.DYNAMIC, Compute.WEIGHT_ONLY) for entry in asked.entries):
         untranspose_gemm(prepared)
     first: list[Feeds] = []

@@ -150,11 +150,13 @@ class Statistics:
         tensors: by value name.
         sample_ranges: the sample indices seen, as ascending half-open ranges.
         observers: "ema" or "histogram" when collected; minimum and maximum always are.
+        graph: digest of the graph that was watched; "" when it was not taken.
     """
 
     tensors: Mapping[str, TensorStatistics] = field(default_factory=dict)
     sample_ranges: tuple[tuple[int, int], ...] = ()
     observers: tuple[str, ...] = ()
+    graph: str = ""
 
     @property
     def samples(self) -> int:
@@ -181,6 +183,7 @@ class Statistics:
                 {name: TensorStatistics.from_fields(fields) for name, fields in tables.items()},
                 join_ranges((int(start), int(stop)) for start, stop in metadata["samples"]),
                 tuple(str(name) for name in metadata["observers"]),
+                str(metadata.get("graph", "")),
             )
         except (
             KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError, MemoryError, NotImplementedError,
@@ -234,6 +237,10 @@ class Statistics:
                     f"statistics of different methods do not merge: {_kinds(self)} and {_kinds(other)}",
                     next="calibrate all parts with the same --method",
                 )
+            if other.graph != self.graph:
+                raise StatisticsError(
+                    "the parts were taken on different models", next="calibrate all parts on the same model file"
+                )
             if other.tensors.keys() != self.tensors.keys():
                 odd = sorted(other.tensors.keys() ^ self.tensors.keys())
                 raise StatisticsError(
@@ -242,13 +249,13 @@ class Statistics:
                 )
         ranges = join_ranges(r for part in parts for r in part.sample_ranges)
         tensors = {name: merge_tensors(name, [part.tensors[name] for part in parts]) for name in self.tensors}
-        return Statistics(tensors, ranges, self.observers)
+        return Statistics(tensors, ranges, self.observers, self.graph)
 
     def keep(self, names: Iterable[str]) -> Statistics:
         """Only the named tensors; names that are not here are passed over."""
         wanted = set(names)
         kept = {name: tensor for name, tensor in self.tensors.items() if name in wanted}
-        return Statistics(kept, self.sample_ranges, self.observers)
+        return Statistics(kept, self.sample_ranges, self.observers, self.graph)
 
     def check(self, names: Iterable[str], *, where: str | None = None) -> None:
         """See that every named tensor is here.
@@ -275,7 +282,13 @@ class Statistics:
 
     def _metadata(self) -> dict[str, Any]:
         ranges = [list(pair) for pair in self.sample_ranges]
-        return {"format": _FORMAT, "version": 1, "observers": list(self.observers), "samples": ranges}
+        return {
+            "format": _FORMAT,
+            "version": 1,
+            "observers": list(self.observers),
+            "samples": ranges,
+            "graph": self.graph,
+        }
 
 
 def merge_tensors(name: str, parts: Sequence[TensorStatistics]) -> TensorStatistics:

@@ -58,7 +58,7 @@ def quantize(
         typer.Option(help="How a weight's scale is chosen; mse at 4 bits and minmax at 8 by default."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A recipe in JSON, instead of --mode: what to do where.")
+        Path | None, typer.Option(metavar="FILE", help="A recipe in JSON (docs/recipes.md), instead of --mode.")
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="REGEX", help="Leave nodes with such names float; may be repeated.")

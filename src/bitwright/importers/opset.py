@@ -60,7 +60,9 @@ def to_oldest_container(model: ir.Model) -> ir.Model:
             f"operator set {version} is not known: the newest is {newest}",
             next="export the model for an older one, or install a newer onnx",
         )
-    wanted = [onnx.helper.make_opsetid(domain, number) for domain, number in model.opset_imports.items()]
+    if version < 1:
+        return model
+    wanted = [onnx.helper.make_opsetid("", version)]
     needed = max(onnx.helper.find_min_ir_version_for(wanted, ignore_unknown=True), MINIMUM_IR_VERSION)
     if model.ir_version <= needed:
         return model
