@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Set
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -35,10 +35,16 @@ from bitwright.quantization.rules import (
 )
 from bitwright.quantization.target import Target
 
+#: Stands for a reason until `_followers` settles it.
+PENDING = "pending"
+
+#: The reason of elementwise nodes behind matrix products that give floats.
+FLOAT_TAIL = "takes float results of a matrix product, and nothing integer takes its own"
+
 
 @dataclass
 class Decision:
-    """What was decided for one node. `fused` names the clamp (or the node before it) that it is one kernel with."""
+    """What was decided for one node, and why."""
 
     node: ir.Node
     how: How
@@ -53,7 +59,6 @@ class Decision:
 class Decisions:
     """Decisions of all nodes of the main graph, in graph order."""
 
-    storage: str
     by_node: dict[ir.Node, Decision] = field(default_factory=dict)
 
     def compute(self, node: ir.Node | None) -> Compute:
@@ -72,7 +77,7 @@ class Decisions:
         return users
 
 
-def decide(model: ir.Model, recipe: Recipe, target: Target, *, unmeasured: Collection[str] = ()) -> Decisions:
+def decide(model: ir.Model, recipe: Recipe, target: Target, *, unmeasured: Set[str] = frozenset()) -> Decisions:
     """Decide how every node of the main graph computes.
 
     Args:
@@ -84,22 +89,19 @@ def decide(model: ir.Model, recipe: Recipe, target: Target, *, unmeasured: Colle
     Returns:
         One decision a node, with its reason where it stays float.
     """
-    decisions = Decisions(storage=target.activation_storage)
+    decisions = Decisions()
     for node in model.graph:
         how = recipe.how(node.name or "", node.op_type)
         decision = _first_look(Decision(node, how, rule_of(node)), target)
-        if (decision.compute is Compute.INTEGER or decision.reason == "pending") and any(
-            v is not None and v.name in unmeasured for v in (*node.inputs, *node.outputs)
-        ):
-            decision.compute, decision.reason = (
-                Compute.FLOAT,
-                "calibration saw no range there that 8 or 16 bits hold",
-            )
+        seen = [v.name for v in (*node.inputs, *node.outputs) if v is not None]
+        if (decision.compute is Compute.INTEGER or decision.reason == PENDING) and not unmeasured.isdisjoint(seen):
+            decision.compute = Compute.FLOAT
+            decision.reason = "calibration saw no range there that 8 or 16 bits hold"
         decisions.by_node[node] = decision
-    _followers(model, decisions, target)
-    _moves_before_integers(model, decisions, target)
+    _followers(decisions, target)
+    _moves_before_integers(decisions)
     _by_their_weights(decisions, target)
-    _results(model, decisions, target)
+    _results(decisions, target)
     return decisions
 
 
@@ -135,7 +137,7 @@ def _first_look(decision: Decision, target: Target) -> Decision:
     elif rule.kind is Kind.ANCHOR and node.op_type != "MatMul":
         decision.reason = "its weights are not constant"
     else:
-        decision.reason = "pending"  # settled by _followers
+        decision.reason = PENDING
     return decision
 
 
@@ -158,10 +160,10 @@ def _by_weights(decision: Decision, rule: Rule, asked: Compute, target: Target) 
     return (Compute.WEIGHT_ONLY, reason) if reason else (Compute.DYNAMIC, "")
 
 
-def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
+def _followers(decisions: Decisions, target: Target) -> None:
     """Forward: a follower is integer when one of its activations is."""
     for node, decision in decisions.by_node.items():
-        if decision.reason != "pending":
+        if decision.reason != PENDING:
             continue
         rule = decision.rule
         assert rule is not None
@@ -182,9 +184,7 @@ def _followers(model: ir.Model, decisions: Decisions, target: Target) -> None:
         elif tail := _float_tail(node, decisions, target):
             for part in tail:
                 decisions.by_node[part].compute = Compute.FLOAT
-                decisions.by_node[
-                    part
-                ].reason = "takes float results of a matrix product, and nothing integer takes its own"
+                decisions.by_node[part].reason = FLOAT_TAIL
 
 
 def _float_tail(node: ir.Node, decisions: Decisions, target: Target) -> list[ir.Node]:
@@ -211,13 +211,12 @@ def _float_tail(node: ir.Node, decisions: Decisions, target: Target) -> list[ir.
 
 def _is_integer_already(decisions: Decisions, value: ir.Value) -> bool:
     return decisions.compute(value.producer()) is Compute.INTEGER or any(
-        d.compute is Compute.INTEGER and d.rule is not None and d.rule.kind is Kind.ANCHOR
-        for n in decisions.integer_users(value)
-        if (d := decisions.by_node.get(n)) is not None
+        (rule := decisions.by_node[user].rule) is not None and rule.kind is Kind.ANCHOR
+        for user in decisions.integer_users(value)
     )
 
 
-def _moves_before_integers(model: ir.Model, decisions: Decisions, target: Target) -> None:
+def _moves_before_integers(decisions: Decisions) -> None:
     """Backward: what only moves values on their way to integer nodes moves integers, a quarter of the bytes."""
     for node, decision in reversed(decisions.by_node.items()):
         rule = decision.rule
@@ -260,7 +259,7 @@ def fused_clamp(node: ir.Node, decisions: Decisions) -> ir.Node | None:
     return users[0]
 
 
-def _results(model: ir.Model, decisions: Decisions, target: Target) -> None:
+def _results(decisions: Decisions, target: Target) -> None:
     """Which integer nodes give integers, which give a float to whoever takes it."""
     for node, decision in decisions.by_node.items():
         if decision.compute is not Compute.INTEGER:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Set
 
 import onnx_ir as ir
 
@@ -53,7 +53,7 @@ def make_plan(
     method: str = "minmax",
     *,
     strict: bool = False,
-    unmeasured: Collection[str] = (),
+    unmeasured: Set[str] = frozenset(),
 ) -> Plan:
     """Decide every parameter.
 

@@ -41,8 +41,8 @@ def _held(value: ir.Value | None) -> QuantizedTensor:
     return value.const_value
 
 
-def _replace(node: ir.Node, result: ir.Value, editor: Editor) -> ir.Value:
-    """Free the name of a node's result for the node that takes its place."""
+def _replace(result: ir.Value) -> ir.Value:
+    """A value of the same name and readers, for the node that takes a node's place."""
     fresh = ir.val(str(result.name), type=result.type, shape=result.shape)
     result.replace_all_uses_with(fresh, replace_graph_outputs=True)
     return fresh
@@ -67,12 +67,12 @@ def _write_product(node: ir.Node, editor: Editor) -> None:
     if bias is not None and bias.const_value is not None and len(bias.const_value.shape) != 1:
         bias.const_value = ir.Tensor(bias.const_value.numpy().reshape(-1), name=bias.name)
         bias.shape = ir.Shape(bias.const_value.shape)
-    _swap(node, [_kernel(node, "DynamicQuantizeMatMul", inputs, editor)], editor)
+    _swap(node, [_kernel(node, "DynamicQuantizeMatMul", inputs)], editor)
     editor.drop_unused(weight)
 
 
-def _kernel(node: ir.Node, op: str, inputs: list[ir.Value | None], editor: Editor) -> ir.Node:
-    outputs = [_replace(node, v, editor) for v in node.outputs]
+def _kernel(node: ir.Node, op: str, inputs: list[ir.Value | None]) -> ir.Node:
+    outputs = [_replace(v) for v in node.outputs]
     attributes = [a for a in node.attributes.values() if op == "DynamicQuantizeLSTM" and a.name != "layout"]
     return ir.Node(MICROSOFT, op, inputs, attributes, outputs=outputs, name=node.name)
 
@@ -101,7 +101,7 @@ def _write_lstm(node: ir.Node, editor: Editor) -> None:
             editor.constant(np.zeros(scale.shape, np.int8), name + ZERO_POINT, share=True),
         ]
     weights = [node.inputs[1], node.inputs[2]]
-    _swap(node, [_kernel(node, "DynamicQuantizeLSTM", [*inputs, *added], editor)], editor)
+    _swap(node, [_kernel(node, "DynamicQuantizeLSTM", [*inputs, *added])], editor)
     for value in weights:
         editor.drop_unused(value)  # type: ignore[arg-type]
 
@@ -130,7 +130,7 @@ def _write_conv(node: ir.Node, editor: Editor) -> None:
 
     stored, scales = editor.once("conv", weight, held)
     bias = node.inputs[2] if len(node.inputs) > 2 else None
-    result = _replace(node, node.outputs[0], editor)
+    result = _replace(node.outputs[0])
     product = result if bias is None else ir.val(editor.free_name(shown + "_product"))
     sums, reals, steps = (ir.val(editor.free_name(shown + s)) for s in ("_accumulator", "_float", "_step"))
     kernel = ir.Node(
@@ -193,7 +193,7 @@ def _read_product(node: ir.Node, editor: Editor) -> ir.Node | None:
     weight = _restore(stored, scale, axis, node.inputs[1], editor)  # type: ignore[arg-type]
     bias = node.inputs[4] if len(node.inputs) > 4 else None
     inputs = [node.inputs[0], weight] + ([bias] if bias is not None else [])
-    outputs = [_replace(node, node.outputs[0], editor)]
+    outputs = [_replace(node.outputs[0])]
     made = ir.Node("", "MatMul" if bias is None else "Gemm", inputs, (), outputs=outputs, name=node.name)
     _swap(node, [made], editor)
     return made
@@ -215,7 +215,7 @@ def _read_lstm(node: ir.Node, editor: Editor) -> ir.Node | None:
         inputs[index] = _restore(integers, scale[0] if axis is not None else scale[:1], axis, value, editor)  # type: ignore[arg-type]
     while inputs[-1] is None:
         inputs.pop()
-    outputs = [_replace(node, v, editor) for v in node.outputs]
+    outputs = [_replace(v) for v in node.outputs]
     made = ir.Node("", "LSTM", inputs, node.attributes.values(), outputs=outputs, name=node.name)
     _swap(node, [made], editor)
     return made
@@ -254,7 +254,7 @@ def _read_conv(node: ir.Node, editor: Editor) -> ir.Node | None:
         editor.graph.register_initializer(bias)
         inputs.append(bias)
         last = added
-    result = _replace(last, last.outputs[0], editor)
+    result = _replace(last.outputs[0])
     made = ir.Node("", "Conv", inputs, node.attributes.values(), outputs=[result], name=node.name)
     editor.graph.insert_before(node, made)
     for gone in (added if last is added else None, product, cast, steps, node):

@@ -42,7 +42,7 @@ class Editor:
         self, array: NDArray[Any], name: str, kind: ir.DataType | None = None, *, share: bool = False
     ) -> ir.Value:
         """A new initializer; equal ones are one when shared."""
-        key = (str(kind or array.dtype), array.tobytes(), array.shape)
+        key = (str(kind or array.dtype), array.tobytes() if share else b"", array.shape)
         if share and key in self._shared:
             return self._shared[key]
         typed = array if kind is None else array.astype(kind.numpy())
