@@ -15,11 +15,13 @@ from bitwright.numerics.requantize import (
     INT32_MAX,
     INT32_MIN,
     fp32_even,
+    fp64_away,
     quantize_multiplier,
     requantize,
     rounding_divide_by_power_of_two,
     saturating_rounding_doubling_high_mul,
     tflite_double,
+    tflite_int64,
     tflite_single,
 )
 
@@ -112,6 +114,46 @@ def test_fp32_even_rounds_accumulator_and_product_to_float32(x, real):
     product = np.float32(float(np.float32(x)) * real)  # a float64 product of two float32 is exact
 
     assert round(float(product)) == fp32_even(x, np.float32(real))
+
+
+def c_int64(x: int, multiplier: int, shift: int) -> int:
+    """MultiplyByQuantizedMultiplier of int64_t as the C has it, its result cut to 32 bits."""
+    reduced = (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
+    rounded = (x * reduced + (1 << (14 - shift))) >> (15 - shift)
+    return (rounded + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+@given(x=st.integers(-(2**47), 2**47 - 1), multiplier=MULTIPLIER, shift=st.integers(-31, 7))
+@example(-(2**47), INT32_MAX, 7)
+@example(2**40, 0x7FFF0000, -20)
+@example(2**40, 0x7FFEFFFF, -20)
+@SHARED
+def test_tflite_int64_is_the_c_of_its_source(x, multiplier, shift):
+    """For every 48-bit accumulator; the largest multipliers are not rounded up to 2**15."""
+    assert c_int64(x, multiplier, shift) == tflite_int64(x, multiplier, shift)
+
+
+@given(x=st.integers(-(2**30), 2**30), real=st.floats(2.0**-20, 1.0))
+@SHARED
+def test_tflite_int64_is_within_one_part_in_2_to_the_15(x, real):
+    """Of the exact product, and half a unit."""
+    error = abs(Fraction(int(tflite_int64(x, *quantize_multiplier(real)))) - x * Fraction(real))
+
+    assert error <= Fraction(1, 2) + abs(x * Fraction(real)) / (1 << 15)
+
+
+@given(x=INT32, real=st.floats(2.0**-40, 0.99))
+@example(5, 0.5)
+@example(-5, 0.5)
+@SHARED
+def test_fp64_away_rounds_half_away(x, real):
+    """The float64 product, to the nearest integer."""
+    assert half_away(Fraction(x * real)) == fp64_away(x, real)
+
+
+def test_fp64_away_beyond_int32_is_its_lowest():
+    """On either side: what x86 makes of C's conversion."""
+    assert fp64_away([1 << 20, -(1 << 20), 1], 4096.0).tolist() == [INT32_MIN, INT32_MIN, 4096]
 
 
 @given(x=st.integers(-(2**20), 2**20), real=st.floats(2.0**-20, 1.0))

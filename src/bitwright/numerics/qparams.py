@@ -41,6 +41,7 @@ STORAGES: dict[str, Storage] = {
         "i16": np.int16,
         "u16": np.uint16,
         "i32": np.int32,
+        "i64": np.int64,
     }.items()
 }
 

@@ -36,10 +36,11 @@ def quantize(x: Floats, qparams: QuantParams) -> Integers:
     """
     scale, zero_point = expand(qparams, x.shape)
     q = np.asarray(np.rint(np.asarray(x, dtype=np.float32) / scale))
-    # Clamp in float: float32 holds every bound up to 16 bits exactly. int32 (biases) is done in float64.
+    # Clamp in float: float32 holds every bound up to 16 bits exactly. int32 and int64 (biases) are done in float64.
     if qparams.kind.bits > 16:
         wide = np.rint(np.asarray(x, dtype=np.float64) / scale) + zero_point
-        return np.clip(wide, qparams.qmin, qparams.qmax).astype(qparams.kind.dtype)
+        limit = float(min(qparams.qmax, 1 << 62))  # above that float64 has no neighbour of int64's bounds
+        return np.clip(wide, -limit - 1, limit).astype(qparams.kind.dtype)
     q += zero_point.astype(np.float32)
     np.clip(q, qparams.qmin, qparams.qmax, out=q)
     return q.astype(qparams.kind.dtype)

@@ -6,6 +6,9 @@
 | `tflite_single` | fixed point, one rounding | upward |
 | `fp32_even` | float32 product | to even |
 
+Two more belong to single kernels and are chosen by nobody: `tflite_int64` (64-bit accumulators of 16-bit activations)
+and `fp64_away` (TensorFlow Lite's reference FULLY_CONNECTED).
+
 Every other implementation (C, SIMD, an exported file) agrees with this one bit for bit.
 """
 
@@ -18,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bitwright.errors import QuantParamsError, UsageError
 from bitwright.numerics.qparams import STORAGES
+from bitwright.numerics.rounding import round_half_away, to_int32
 
 Rounding = Literal["tflite_double", "tflite_single", "fp32_even"]
 Int64s = NDArray[np.int64]
@@ -175,6 +179,53 @@ def fp32_even(accumulator: ArrayLike, real_multiplier: ArrayLike) -> Int64s:
     """
     product = np.asarray(accumulator).astype(np.float32) * np.asarray(real_multiplier, dtype=np.float32)
     return np.rint(product).astype(np.int64)
+
+
+def tflite_int64(accumulator: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> Int64s:
+    """round(accumulator * real_multiplier) of 64-bit accumulators: the multiplier cut to 15 bits, ties upward.
+
+        m = multiplier < 0x7FFF0000 ? (multiplier + 2**15) >> 16 : 0x7FFF
+        (accumulator * m + 2**(14 - shift)) >> (15 - shift)
+
+    Args:
+        accumulator: in [-2**47, 2**47), any shape.
+        multiplier, shift: of `quantize_multiplier`, shift in [-31, 7]; arrays broadcast against accumulator.
+
+    Returns:
+        int64 values within int32, beyond which they wrap; the caller adds the zero_point and clamps.
+
+    Source: TensorFlow Lite common.cc, MultiplyByQuantizedMultiplier of int64_t.
+
+    The multiplier is off by up to one part in 2**15, so a large result may be one off the nearest integer.
+
+    >>> tflite_int64([1000, -1000], 1 << 30, -3).tolist()
+    [63, -62]
+    """
+    multipliers, shifts = np.asarray(multiplier, dtype=np.int64), np.asarray(shift, dtype=np.int64)
+    reduced = np.where(multipliers < 0x7FFF0000, (multipliers + (1 << 15)) >> 16, 0x7FFF)
+    product: Int64s = np.asarray(accumulator, dtype=np.int64) * reduced
+    rounded = (product + (np.int64(1) << (14 - shifts))) >> (15 - shifts)
+    return ((rounded + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+
+
+def fp64_away(accumulator: ArrayLike, real_multiplier: ArrayLike) -> Int64s:
+    """round(accumulator * real_multiplier) in float64, ties away from zero.
+
+    Args:
+        accumulator: integers below 2**53, any shape.
+        real_multiplier: float64; arrays broadcast against accumulator.
+
+    Returns:
+        int64 values, -2**31 for all that leaves int32 (undefined in the source; what x86 gives); the caller adds the
+        zero_point and clamps.
+
+    Source: TensorFlow Lite reference/integer_ops/fully_connected.h.
+
+    >>> fp64_away([1000, -1000], 0.0625).tolist()
+    [63, -63]
+    """
+    product = np.asarray(accumulator).astype(np.float64) * np.asarray(real_multiplier, dtype=np.float64)
+    return to_int32(round_half_away(product))
 
 
 def requantize(

@@ -1,0 +1,188 @@
+"""Products, quotients and powers: MUL, DIV, FLOOR_DIV, FLOOR_MOD, POW."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import SampleError
+from bitwright.numerics.fixed_point import leading_zeros, multiply, reciprocal
+from bitwright.numerics.requantize import fp32_even, quantize_multiplier, rounding_divide_by_power_of_two
+from bitwright.numerics.rounding import to_int32
+from bitwright.program.broadcasting import infer_broadcast
+from bitwright.program.definition import Call, Definition
+from bitwright.program.fixed_point import activation_bounds
+from bitwright.program.operator import Options
+from bitwright.program.options import DivOptions, MulOptions
+from bitwright.program.pairs import clamp_plain, is_quantized, pair_reason, scaled, store
+from bitwright.program.tensor import Array, Tensor
+
+Int64s = NDArray[np.int64]
+
+
+def _multiply(call: Call) -> tuple[Array, ...]:
+    """The product, then the fused activation. Reals and plain integers as numpy has them; integers wrap.
+
+    Quantized: the product of (q - zero_point), rescaled once by scale_a * scale_b / scale_out, taken in float32, with
+    two roundings (`tflite_double`). What XNNPACK makes of 8-bit operands (`fp32_even`): the product in float32 times
+    the same factor, ties to even.
+
+    Source: TensorFlow Lite mul.cc, integer_ops/mul.h; XNNPACK qs8-vmul.
+    """
+    activation = call.options(MulOptions).fused_activation_function
+    if not is_quantized(call.output):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (clamp_plain(call.array(0) * call.array(1), activation, call),)
+    product = _centred(call, 0) * _centred(call, 1)
+    first, second, out = (np.float32(tensor.scale) for tensor in (call.input(0), call.input(1), call.output))
+    multiplier = first * second / out
+    if call.rounding == "fp32_even" and call.output.dtype != "i16" and 2.0**-16 <= multiplier < 2.0**8:
+        rounded = fp32_even(product, multiplier)
+    else:
+        rounded = scaled(product, float(multiplier), call.rounding)
+    bounds = activation_bounds(activation, call.output)
+    return (store(rounded + call.output.zero_point, call.output, *bounds),)
+
+
+def _multiply_refused(call: Call) -> str:
+    activation = call.options(MulOptions).fused_activation_function
+    if reason := pair_reason(call, "f32", "i8", "u8", "i16", "i32", "i64", activation=activation):
+        return reason
+    return _int16_reason(call)
+
+
+def _divide(call: Call) -> tuple[Array, ...]:
+    """The quotient, then the fused activation. Plain integers are divided toward zero.
+
+    Quantized: a times a reciprocal of b in fixed point, then rescaled by scale_a / (scale_b * scale_out): three
+    roundings, whatever the program's own. XNNPACK leaves it to LiteRT's kernels.
+
+    Raises:
+        SampleError: an integer divisor is zero.
+
+    Source: TensorFlow Lite div.cc, reference/div.h.
+    """
+    activation = call.options(DivOptions).fused_activation_function
+    if call.output.dtype == "f32":
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return (clamp_plain(call.array(0) / call.array(1), activation, call),)
+    dividend, divisor = np.broadcast_arrays(_centred(call, 0), _centred(call, 1))
+    if not divisor.all():
+        raise SampleError(
+            f"{call.output.name!r} divides by zero, which LiteRT refuses for integers",
+            next="keep the divisor away from its zero_point",
+        )
+    if not is_quantized(call.output):
+        quotient = np.where(dividend * divisor < 0, -1, 1) * (np.abs(dividend) // np.abs(divisor))
+        return (clamp_plain(quotient.astype(np.int32), activation, call),)
+    rounded = _quotient(dividend, divisor, call) + call.output.zero_point
+    return (store(rounded, call.output, *activation_bounds(activation, call.output)),)
+
+
+def _quotient(dividend: Int64s, divisor: Int64s, call: Call) -> Int64s:
+    first, second, out = (np.float32(tensor.scale) for tensor in (call.input(0), call.input(1), call.output))
+    multiplier, shift = quantize_multiplier(float(first / (second * out)))
+    inverse, inverse_shift = reciprocal(np.abs(divisor), 31)
+    signed = np.where(divisor < 0, -dividend, dividend)
+    headroom = np.where(signed < 0, leading_zeros(-2 * signed - 1), leading_zeros(signed) - 1)
+    unscaled = multiply(signed << headroom, inverse)
+    return _shift_right(multiply(unscaled, multiplier), inverse_shift + headroom - shift)
+
+
+def _shift_right(x: Int64s, amount: Int64s) -> Int64s:
+    """Rounding half away from zero; by more than 31 bits what x86 makes of it: x >> (amount - 32), up where x >= 0.
+
+    A quotient far below the scale of the result meets such shifts, and is no longer near it: LiteRT asserts that there
+    are none, in debug builds only.
+    """
+    beyond = (x >> (amount & 31)) + (x >= 0)
+    return np.where(amount > 31, beyond, rounding_divide_by_power_of_two(x, np.minimum(amount, 31)))
+
+
+def _divide_refused(call: Call) -> str:
+    activation = call.options(DivOptions).fused_activation_function
+    if reason := pair_reason(call, "f32", "i8", "u8", "i16", "i32", activation=activation):
+        return reason
+    if call.output.dtype == "i16" and not is_quantized(call.output):
+        return f"{call.output.name!r} of i16 has no scale"
+    return _int16_reason(call)
+
+
+def _whole_quotient(call: Call) -> tuple[Array, ...]:
+    """The largest integer not above a / b. Source: TensorFlow Lite floor_div.cc."""
+    with np.errstate(all="ignore"):
+        return (np.floor_divide(*_whole_operands(call)),)
+
+
+def _remainder(call: Call) -> tuple[Array, ...]:
+    """What the whole quotient leaves, of the sign of the divisor. Source: TensorFlow Lite floor_mod.cc."""
+    with np.errstate(all="ignore"):
+        return (np.mod(*_whole_operands(call)),)
+
+
+def _whole_operands(call: Call) -> tuple[Array, Array]:
+    """Raises: SampleError: an integer divisor is zero."""
+    if call.output.dtype != "f32" and not call.array(1).all():
+        raise SampleError(
+            f"{call.output.name!r} divides by zero, which LiteRT refuses for integers",
+            next="keep the divisor away from zero",
+        )
+    return call.array(0), call.array(1)
+
+
+def _power(call: Call) -> tuple[Array, ...]:
+    """The first operand to the power of the second; of integers in float64, -2**31 where int32 does not hold it.
+
+    Raises:
+        SampleError: a negative exponent of integers, for which LiteRT stops.
+
+    Source: TensorFlow Lite pow.cc.
+    """
+    base, exponent = call.array(0), call.array(1)
+    if base.dtype.kind == "i" and (exponent < 0).any():
+        raise SampleError(f"{call.output.name!r} has a negative exponent, which LiteRT refuses for integers")
+    with np.errstate(all="ignore"):
+        if base.dtype.kind == "i":
+            return (to_int32(np.power(base.astype(np.float64), exponent)).astype(np.int32),)
+        return (np.power(base, exponent),)
+
+
+def _centred(call: Call, index: int) -> Int64s:
+    return call.array(index).astype(np.int64) - call.input(index).zero_point
+
+
+def _int16_reason(call: Call) -> str:
+    tensors: tuple[Tensor, ...] = (call.input(0), call.input(1), call.output)
+    if call.output.dtype == "i16" and any(tensor.zero_point for tensor in tensors):
+        return "int16 operands and results have zero_point 0"
+    return ""
+
+
+def _plain(*types: str) -> Callable[[Call], str]:
+    def refuse(call: Call) -> str:
+        return pair_reason(call, *types)
+
+    return refuse
+
+
+def _pair(
+    kind: str,
+    reference: Callable[[Call], tuple[Array, ...]],
+    refuse: Callable[[Call], str],
+    options: type[Options] = Options,
+) -> Definition:
+    return Definition(kind, infer_broadcast, reference, inputs=(2, 2), options=options, refuse=refuse)
+
+
+DEFINITIONS: dict[str, Definition] = {
+    definition.kind: definition
+    for definition in (
+        _pair("MUL", _multiply, _multiply_refused, MulOptions),
+        _pair("DIV", _divide, _divide_refused, DivOptions),
+        _pair("FLOOR_DIV", _whole_quotient, _plain("f32", "i32")),
+        _pair("FLOOR_MOD", _remainder, _plain("f32", "i32", "i64")),
+        _pair("POW", _power, _plain("f32", "i32")),
+    )
+}
