@@ -1,0 +1,1 @@
+"""The .tflite file: a FlatBuffer of TensorFlow Lite's schema."""
