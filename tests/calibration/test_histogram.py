@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,11 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bitwright.calibration.histogram import (
+    BINNED_VALUES,
     SIDE_BINS,
     HistogramObserver,
     Scratch,
     exponent_of,
     merge_histograms,
+    thinned,
 )
 from bitwright.calibration.minmax import see
 
@@ -93,3 +97,22 @@ def test_histogram_of_nothing_is_empty():
 
     assert nothing.total == 0
     assert same(merge_histograms([nothing, something]), something)
+
+
+@pytest.mark.parametrize("shape", [(64, 112, 112), (256, 56, 56), (3, 500, 500), (1024, 1024)])
+def test_large_tensor_is_thinned_evenly(shape):
+    """About BINNED_VALUES of them, and no index of any dimension is left out."""
+    size = math.prod(shape)
+    kept = thinned(np.arange(size, dtype=np.float64)).astype(np.int64)
+
+    assert BINNED_VALUES / 3 < kept.size <= BINNED_VALUES
+    for axis, places in enumerate(np.unravel_index(kept, shape)):
+        counts = np.bincount(places, minlength=shape[axis])
+        assert counts.min() > 0
+
+
+def test_small_tensor_is_binned_whole():
+    """Up to BINNED_VALUES every value counts."""
+    values = np.zeros(BINNED_VALUES, np.float32)
+
+    assert thinned(values).size == values.size

@@ -8,6 +8,7 @@ same in whatever order, or in however many parts, they were seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,8 +22,11 @@ SIDE_BINS = 4096
 _SIDE_BITS = 12
 #: Below this width, 2**-exponent leaves float32; all smaller values share the bins there.
 SMALLEST_EXPONENT = -100
-#: Values binned at a time: the buffers stay in the second-level cache.
-_CHUNK = 1 << 16
+#: Values binned at a time: long enough that two threads seldom wait for each other (1.4 ns a value with two at work
+#: against 1.6 ns at half of it), short enough for the second-level cache.
+_CHUNK = 1 << 18
+#: Of a tensor with more values, about so many of each sample are binned: 128 samples still make millions.
+BINNED_VALUES = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +106,7 @@ class HistogramObserver:
         self._full = np.zeros(2 * SIDE_BINS, dtype=np.int64)  # bin i at SIDE_BINS + i; entry 0 stays 0
 
     def observe(self, seen: Seen) -> None:
-        """Take one sample in; about 1.2 ns a value."""
+        """Take one sample in: all of its values, or as many as are plenty (`thinned`)."""
         if not seen.values.size:
             return
         exponent = max(self._exponent, exponent_of(max(-seen.low, seen.high)))
@@ -111,7 +115,7 @@ class HistogramObserver:
             self._full[:] = 0
             np.add.at(self._full, _coarser(held.indices, exponent - self._exponent) + SIDE_BINS, held.counts)
             self._exponent = exponent
-        self._scratch.count(seen.values, exponent, self._full)
+        self._scratch.count(thinned(seen.values), exponent, self._full)
 
     def result(self) -> Histogram:
         """The histogram so far."""
@@ -123,28 +127,33 @@ class Scratch:
 
     def __init__(self) -> None:
         self._scaled = np.empty(_CHUNK, dtype=np.float32)
-        self._short = np.empty(_CHUNK, dtype=np.int32)
-        self._index = np.empty(_CHUNK, dtype=np.intp)
-        # Even and odd values go to two tables: a run of equal values (the zeros of a ReLU) would otherwise wait for
-        # each increment of the same entry to reach memory (1.6 against 1.2 ns a value).
-        self._lane = np.tile(np.array([SIDE_BINS, 3 * SIDE_BINS], dtype=np.int32), _CHUNK // 2)
-        self._tables = np.zeros((2, 2 * SIDE_BINS), dtype=np.int64)
-        self._one = np.ones((), dtype=np.int64)
+        self._index = np.empty(_CHUNK, dtype=np.int32)
 
     def count(self, values: NDArray[np.float32], exponent: int, full: NDArray[np.int64]) -> None:
         """Add each value's bin to `full`, bin i at SIDE_BINS + i."""
         inverse_width = np.float32(2.0**-exponent)  # a power of two: the product is exact, or below one
-        flat = self._tables.reshape(-1)
         for start in range(0, values.size, _CHUNK):
             chunk = values[start : start + _CHUNK]
-            n = chunk.size
-            np.multiply(chunk, inverse_width, out=self._scaled[:n])
-            np.copyto(self._short[:n], self._scaled[:n], casting="unsafe")  # truncates toward zero
-            np.add(self._short[:n], self._lane[:n], out=self._index[:n])
-            np.add.at(flat, self._index[:n], self._one)
-        full += self._tables[0]
-        full += self._tables[1]
-        flat[:] = 0
+            scaled, index = self._scaled[: chunk.size], self._index[: chunk.size]
+            np.multiply(chunk, inverse_width, out=scaled)
+            np.copyto(index, scaled, casting="unsafe")  # truncates toward zero
+            index += SIDE_BINS
+            full += np.bincount(index, minlength=full.size)
+
+
+def thinned(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The values, or of more than BINNED_VALUES every n-th, n without a divisor in common with their number.
+
+    So n divides no dimension of the tensor, and no row, column or channel is left out. What is kept depends on the
+    number of values alone: statistics of parts merge to the same bytes. Extremes are the MinMaxObserver's, exact.
+
+    >>> thinned(np.arange(300_000, dtype=np.float32))[:3].tolist()
+    [0.0, 7.0, 14.0]
+    """
+    step = -(-values.size // BINNED_VALUES)
+    while math.gcd(step, values.size) != 1:
+        step += 1
+    return values[::step]
 
 
 def exponent_of(magnitude: float | np.float32) -> int:

@@ -268,7 +268,7 @@ class Statistics:
             raise StatisticsError(
                 f"the statistics have nothing on {_listed(missing)}",
                 where=where,
-                next="calibrate again with this model and recipe",
+                next="calibrate again with this model, recipe and target: `bitwright calibrate --target ...`",
             )
 
     def __eq__(self, other: object) -> bool:
