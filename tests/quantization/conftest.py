@@ -81,3 +81,32 @@ def decided() -> Callable[..., dict[str, tuple[str, str]]]:
 def activation_names() -> Callable[[Plan], list[str]]:
     """The quantized activations of a plan, in order."""
     return lambda plan: [name for name, tensor in plan.tensors.items() if tensor.role == "activation"]
+
+
+@pytest.fixture
+def planned(quantized: Callable[..., bw.Model]) -> Callable[..., Plan]:
+    """The plan of a graph for LiteRT."""
+    return lambda model, mode="int8", **options: quantized(model, mode, target="litert", **options).plan
+
+
+@pytest.fixture
+def foreseen() -> Callable[..., dict[str, tuple[str, str]]]:
+    """How every node of a graph would compute for LiteRT and why, by node name; without calibration."""
+
+    def make(model: ir.Model, mode: str = "int8", **options: Any) -> dict[str, tuple[str, str]]:
+        plan = preview(prepare(model), "litert", recipe_for_mode(mode, **options))
+        return {name: (str(node.compute), node.reason) for name, node in plan.nodes.items()}
+
+    return make
+
+
+@pytest.fixture
+def image() -> Callable[..., str]:
+    """The text of a graph: a convolution `a` of the image `x`, and what follows it."""
+
+    def text(body: str, *, more: str = "", constants: str = "", outputs: str = "float[A, B, C, D] y") -> str:
+        values = f"<{constants}>" if constants else ""
+        head = f"g (float[N, 4, 6, 6] x, float[4, 4, 1, 1] w{more}) => ({outputs}) {values}"
+        return f"{head} {{ [first] a = Conv(x, w) {body} }}"
+
+    return text

@@ -9,12 +9,14 @@ import onnx_ir as ir
 from bitwright.calibration.ranges import select_range
 from bitwright.calibration.statistics import Statistics
 from bitwright.errors import QuantParamsError
-from bitwright.graph.constants import constant_of
+from bitwright.graph.constants import array_of, constant_of
 from bitwright.numerics.qparams import STORAGES, QuantParams
 from bitwright.numerics.ranges import qparams_from_range
-from bitwright.quantization.decisions import Decision, Decisions, storage_of
+from bitwright.quantization.decision import Decision, Decisions, storage_of
+from bitwright.quantization.given import NOTHING, Given
 from bitwright.quantization.plan import Compute, Role, TensorPlan
-from bitwright.quantization.rules import Kind, Scale, activation_operands, clamp_range
+from bitwright.quantization.rules import Kind, activation_operands, clamp_range
+from bitwright.quantization.sharing import joined_operands, source_of
 from bitwright.quantization.target import Target
 
 
@@ -24,7 +26,7 @@ class Activation:
 
     Args:
         value: what is quantized.
-        source: back through moves, the value that was measured.
+        source: the value that was measured: itself, what it was moved from, what it is joined into.
         decision: of the first integer node that reads or gives it.
         fixed: its real range where that is known beforehand.
     """
@@ -34,10 +36,21 @@ class Activation:
     decision: Decision
     fixed: tuple[float, float] | None = None
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether its parameters come from statistics."""
+        return self.fixed is None and constant_of(self.source) is None
 
-def activations_of(decisions: Decisions) -> dict[str, Activation]:
-    """Every activation that is quantized, by value name, in the order that integer nodes meet them."""
+
+def activations_of(decisions: Decisions, *, joins: bool = True) -> dict[str, Activation]:
+    """Every activation that is quantized, by value name, in the order that integer nodes meet them.
+
+    Args:
+        decisions: how every node computes.
+        joins: whether operands of joining nodes have the parameters of the result; False: each its own.
+    """
     result: dict[str, Activation] = {}
+    joined = joined_operands(decisions) if joins else {}
 
     def add(value: ir.Value, decision: Decision) -> None:
         name = str(value.name)
@@ -45,7 +58,7 @@ def activations_of(decisions: Decisions) -> dict[str, Activation]:
             return
         if value.dtype is not None and value.dtype != ir.DataType.FLOAT:
             return
-        source, fixed = _source(value, decisions)
+        source, fixed = source_of(value, decisions, joined)
         result[name] = Activation(value, source, decision, fixed)
 
     for node, decision in decisions.by_node.items():
@@ -67,20 +80,6 @@ def _is_unquantized_result(value: ir.Value | None, decisions: Decisions) -> bool
     return found is not None and found.compute is Compute.INTEGER and not found.quantized_result
 
 
-def _source(value: ir.Value, decisions: Decisions) -> tuple[ir.Value, tuple[float, float] | None]:
-    """Where a value's parameters come from: back through moves to the value that was measured or is fixed."""
-    while True:
-        producer = value.producer()
-        found = decisions.by_node.get(producer) if producer is not None else None
-        if found is None or found.compute is not Compute.INTEGER or found.rule is None:
-            return value, None
-        if found.rule.scale is Scale.FIXED:
-            return value, found.rule.fixed_range
-        if found.rule.scale is not Scale.SAME or producer is None or producer.inputs[0] is None:
-            return value, None
-        value = producer.inputs[0]
-
-
 def fixed_qparams(bounds: tuple[float, float], storage: str) -> QuantParams:
     """Parameters of a result whose range is known: 1/256 for [0, 1], 1/128 for [-1, 1], 1/32768 at 16 bits.
 
@@ -88,12 +87,14 @@ def fixed_qparams(bounds: tuple[float, float], storage: str) -> QuantParams:
 
     >>> fixed_qparams((0.0, 1.0), "u8"), fixed_qparams((-1.0, 1.0), "i8")
     (QuantParams(u8, scale=0.00390625, zero_point=0), QuantParams(i8, scale=0.0078125, zero_point=0))
+    >>> fixed_qparams((-16.0, 0.0), "i8")
+    QuantParams(i8, scale=0.0625, zero_point=127)
     """
     kind = STORAGES[storage]
     if kind.bits == 16 and kind.signed:
-        return QuantParams((2.0**-15,), (0,), storage)
+        return QuantParams((max(-bounds[0], bounds[1]) / 2.0**15,), (0,), storage)
     scale = (bounds[1] - bounds[0]) / (1 << kind.bits)
-    return QuantParams((scale,), (round(kind.qmin - bounds[0] / scale),), storage)
+    return QuantParams((scale,), (min(round(kind.qmin - bounds[0] / scale), kind.qmax),), storage)
 
 
 def plan_activations(
@@ -102,28 +103,52 @@ def plan_activations(
     method: str,
     target: Target,
     tensors: dict[str, TensorPlan],
+    given: Given = NOTHING,
 ) -> None:
-    measured = {str(a.source.name) for a in activations.values() if a.fixed is None}
+    """Give every activation its parameters, and say where they come from.
+
+    Raises:
+        StatisticsError: statistics of a value are missing, and no range stands in for them.
+        UsageError: the mean and standard deviation of an input that is not quantized to u8.
+    """
     seen = statistics if statistics is not None else Statistics()
-    seen.check(sorted(measured))
-    chosen: dict[tuple[str, str, bool], QuantParams] = {}
+    names = {str(a.source.name) for a in activations.values() if a.is_measured} - set(given.inputs)
+    if given.default is None:
+        seen.check(sorted(names))
+    chosen: dict[tuple[str, str, bool], tuple[QuantParams, str]] = {}
     for name, activation in activations.items():
-        how = activation.decision.how
+        how, source = activation.decision.how, str(activation.source.name)
         storage, symmetric = storage_of(activation.decision, target), bool(how.activation_symmetric)
         if activation.fixed is not None:
             qparams, reason = fixed_qparams(activation.fixed, storage), "known range"
         else:
-            source = str(activation.source.name)
             key = (source, storage, symmetric)
             if key not in chosen:
-                chosen[key] = _measured(activation.source, seen, method, storage, symmetric)
-            qparams, reason = chosen[key], method if source == name else f"as {source}"
+                chosen[key] = _choose(activation.source, seen, method, storage, symmetric, given)
+            qparams, reason = chosen[key]
+            reason = reason if source == name else f"as {source}"
         tensors[name] = TensorPlan(name, Role.ACTIVATION, qparams, reason)
+    given.check_used(activations)
 
 
-def _measured(value: ir.Value, statistics: Statistics, method: str, storage: str, symmetric: bool) -> QuantParams:
+def _choose(
+    value: ir.Value, statistics: Statistics, method: str, storage: str, symmetric: bool, given: Given
+) -> tuple[QuantParams, str]:
+    """Parameters of a source, and where they come from."""
     name = str(value.name)
+    if name in given.inputs:
+        return given.input_qparams(name, storage), "given mean and standard deviation"
+    if (array := array_of(value)) is not None:
+        return qparams_from_range(array.min(), array.max(), storage=storage, symmetric=symmetric), "constant operand"
+    measured = statistics.tensors.get(name)
+    if given.default is not None and (measured is None or not measured.count):
+        return _in_range(value, *given.default, storage, symmetric), "default range"
     low, high = select_range(statistics.tensors[name], method, storage=storage, symmetric=symmetric)
+    return _in_range(value, low, high, storage, symmetric), method
+
+
+def _in_range(value: ir.Value, low: float, high: float, storage: str, symmetric: bool) -> QuantParams:
+    """Parameters for a range, or for what of it is left by the clamp that gives the value."""
     producer, inside = value.producer(), False
     if producer is not None and producer.op_type in ("Relu", "Clip") and (bounds := clamp_range(producer)) is not None:
         low, high, inside = max(low, bounds[0]), min(high, bounds[1]), True
@@ -132,5 +157,5 @@ def _measured(value: ir.Value, statistics: Statistics, method: str, storage: str
         return qparams_from_range(low, high, storage=storage, symmetric=symmetric, inside=inside)
     except QuantParamsError as error:
         raise QuantParamsError(
-            error.what, where=f"activation {name!r}, range {low}..{high}", next=error.next
+            error.what, where=f"activation {str(value.name)!r}, range {low}..{high}", next=error.next
         ) from error

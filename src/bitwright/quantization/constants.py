@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,19 @@ from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import constant_of
 from bitwright.numerics.qparams import STORAGES, QuantParams
 from bitwright.numerics.ranges import qparams_from_range
-from bitwright.quantization.decisions import Decision, Decisions, storage_of
+from bitwright.quantization.decision import Decision, Decisions, storage_of
+from bitwright.quantization.kernels import integer_storage
 from bitwright.quantization.plan import Compute, Role, TensorPlan
 from bitwright.quantization.refusals import SMALLEST_WEIGHT_ELEMENTS, weight_elements
-from bitwright.quantization.rules import LOOKUP, RECURRENT, activation_operands, rank_of, weight_operand
+from bitwright.quantization.rules import LOOKUP, RECURRENT, Kind, Scale, activation_operands, rank_of, weight_operand
 from bitwright.quantization.target import Target
 from bitwright.quantization.weights import as_matrix, choose_weight_qparams
 
 Array = NDArray[Any]
 
-#: A bias must stay this far inside int32, so that the accumulator has room.
-LARGEST_BIAS = 2.0**29
+#: A bias must stay this far inside its storage type, so that the accumulator has room: kernels of 16-bit activations
+#: requantize 48 bits.
+LARGEST_BIAS = {"i32": 2.0**29, "i64": 2.0**45}
 
 
 def plan_halves(node: ir.Node, decision: Decision, tensors: dict[str, TensorPlan]) -> None:
@@ -50,23 +53,37 @@ def plan_constants(node: ir.Node, decision: Decision, target: Target, tensors: d
     if node.op_type == LOOKUP and decision.compute is not Compute.INTEGER:
         _plan_weight(node, 0, decision, 1, tensors)
     elif node.op_type in RECURRENT:
-        for operand in RECURRENT[node.op_type]:
-            if weight_elements(node.inputs[operand]):
-                _plan_weight(node, operand, decision, 1, tensors)
-    elif decision.compute is Compute.WEIGHT_ONLY and weight_operand(node, rule) != rule.weight:
-        _plan_weight(node, 0, decision, 0 if rank_of(node.inputs[0]) == 2 else None, tensors)
-    elif rule.weight is not None and weight_elements(node.inputs[rule.weight]):
-        _plan_weight(node, rule.weight, decision, rule.channel_axis(node), tensors)
-    elif decision.compute is Compute.INTEGER:
-        storage = storage_of(decision, target)
-        symmetric = bool(decision.how.activation_symmetric)
-        for value in activation_operands(node, rule):
-            tensor = constant_of(value)
-            if tensor is not None and str(value.name) not in tensors and tensor.size:
-                array = tensor.numpy()
-                low, high = float(array.min()), float(array.max())
-                qparams = qparams_from_range(low, high, storage=storage, symmetric=symmetric)
-                tensors[str(value.name)] = TensorPlan(str(value.name), Role.WEIGHT, qparams, "constant operand")
+        for gates in RECURRENT[node.op_type]:
+            if weight_elements(node.inputs[gates]):
+                _plan_weight(node, gates, decision, 1, tensors)
+    elif decision.compute is Compute.INTEGER and decision.weight is None:
+        _plan_operands(node, decision, target, tensors)
+    else:
+        operand = decision.weight if decision.compute is Compute.INTEGER else weight_operand(node, rule)
+        if operand is not None and weight_elements(node.inputs[operand]):
+            left = 0 if rank_of(node.inputs[operand]) == 2 else None
+            axis = rule.channel_axis(node) if operand == rule.weight else left
+            _plan_weight(node, operand, decision, axis, tensors)
+
+
+def _plan_operands(node: ir.Node, decision: Decision, target: Target, tensors: dict[str, TensorPlan]) -> None:
+    """Constants beside activations: in their own range, or as the result that they are joined into."""
+    assert decision.rule is not None
+    storage, symmetric = storage_of(decision, target), bool(decision.how.activation_symmetric)
+    result = tensors.get(str(node.outputs[0].name)) if decision.scale is Scale.JOINED else None
+    product = decision.rule.kind is Kind.ANCHOR  # whose constants are no weights here, on either side
+    for value in node.inputs if product else activation_operands(node, decision.rule):
+        tensor = constant_of(value)
+        if value is None or tensor is None or str(value.name) in tensors or not tensor.size:
+            continue
+        name = str(value.name)
+        if result is not None:
+            tensors[name] = TensorPlan(name, Role.WEIGHT, result.qparams, f"as {result.name}")
+            continue
+        array = tensor.numpy()
+        low, high = float(array.min()), float(array.max())
+        qparams = qparams_from_range(low, high, storage=storage, symmetric=symmetric)
+        tensors[name] = TensorPlan(name, Role.WEIGHT, qparams, "constant operand")
 
 
 def _plan_weight(
@@ -120,13 +137,21 @@ def _weight_storage(node: ir.Node, decision: Decision) -> str:
     storage = decision.how.weight_storage or "i8"
     if decision.compute is Compute.DYNAMIC or (node.op_type == LOOKUP and STORAGES[storage].bits < 8):
         return "i8"
-    if decision.compute is not Compute.WEIGHT_ONLY and STORAGES[storage].bits < 8:
-        return "i8" if storage[0] == "i" else "u8"
-    return storage
+    return storage if decision.compute is Compute.WEIGHT_ONLY else integer_storage(storage)
 
 
-def _biased_nodes(decisions: Decisions) -> Iterator[tuple[ir.Value, ir.Value, ir.Value]]:
-    """(activation, weight, constant bias) of every integer node that has all three."""
+@dataclass(frozen=True)
+class _Biased:
+    """An integer node's activation, weight and constant bias, and what the bias is stored in."""
+
+    data: ir.Value
+    weight: ir.Value
+    bias: ir.Value
+    storage: str
+
+
+def _biased_nodes(decisions: Decisions, target: Target) -> Iterator[_Biased]:
+    """Every integer node that has all three."""
     for node, decision in decisions.by_node.items():
         rule = decision.rule
         if decision.compute is not Compute.INTEGER or rule is None or rule.weight is None or rule.bias is None:
@@ -134,38 +159,41 @@ def _biased_nodes(decisions: Decisions) -> Iterator[tuple[ir.Value, ir.Value, ir
         bias = node.inputs[rule.bias] if len(node.inputs) > rule.bias else None
         data, weight = node.inputs[0], node.inputs[rule.weight]
         if bias is not None and data is not None and weight is not None and constant_of(bias) is not None:
-            yield data, weight, bias
+            yield _Biased(data, weight, bias, target.bias_storage(storage_of(decision, target)))
 
 
-def plan_biases(decisions: Decisions, tensors: dict[str, TensorPlan]) -> None:
-    """int32, scale = scale of the activation * scale of the weight; weight scales grow where a bias would not fit."""
-    biased = list(_biased_nodes(decisions))
-    for data, weight, bias in biased:
-        if not np.isfinite(_array(bias)).all():
+def plan_biases(decisions: Decisions, target: Target, tensors: dict[str, TensorPlan]) -> None:
+    """Biases have the product of the scales of activation and weight, which grow where a bias would not fit."""
+    biased = list(_biased_nodes(decisions, target))
+    for one in biased:
+        if not np.isfinite(_array(one.bias)).all():
             raise QuantParamsError(
                 "a bias holds NaN or Inf",
-                where=f"bias {str(bias.name)!r}",
+                where=f"bias {str(one.bias.name)!r}",
                 next="repair the model: such a bias has no integer form",
             )
-        plan = tensors[str(weight.name)]
-        grown = _room_for_bias(_scale_of(data, tensors), plan, _array(weight), np.abs(_array(bias).reshape(-1)))
+        plan = tensors[str(one.weight.name)]
+        magnitude = np.abs(_array(one.bias).reshape(-1))
+        largest = LARGEST_BIAS[one.storage]
+        grown = _room_for_bias(_scale_of(one.data, tensors), plan, _array(one.weight), magnitude, largest)
         tensors[plan.name] = grown
-    for data, weight, bias in biased:
-        qparams = tensors[str(weight.name)].qparams
+    for one in biased:
+        qparams = tensors[str(one.weight.name)].qparams
         assert qparams is not None
-        scale = (np.float32(_scale_of(data, tensors)) * qparams.scale).astype(np.float32)
+        scale = (np.float32(_scale_of(one.data, tensors)) * qparams.scale).astype(np.float32)
         axis = 0 if qparams.axis is not None else None
-        tensors[str(bias.name)] = TensorPlan(str(bias.name), Role.BIAS, QuantParams(scale, 0, "i32", axis))
+        name = str(one.bias.name)
+        tensors[name] = TensorPlan(name, Role.BIAS, QuantParams(scale, 0, one.storage, axis))
 
 
-def _room_for_bias(step: float, plan: TensorPlan, weight: Array, magnitude: Array) -> TensorPlan:
-    """The weight's plan with scales large enough that every bias stays well inside int32.
+def _room_for_bias(step: float, plan: TensorPlan, weight: Array, magnitude: Array, largest: float) -> TensorPlan:
+    """The weight's plan with scales large enough that every bias stays well inside its storage type.
 
     A channel without weights has no scale of its own: it gets one that leaves its bias 24 bits.
     """
     qparams = plan.qparams
     assert qparams is not None
-    needed = magnitude.astype(np.float64) / (LARGEST_BIAS * step)
+    needed = magnitude.astype(np.float64) / (largest * step)
     empty: Array = np.array([not weight.any()])
     if qparams.axis is None:
         needed = needed.max(initial=0.0, keepdims=True)

@@ -12,22 +12,27 @@ from bitwright.errors import UnsupportedOpError
 from bitwright.graph.constants import constant_of
 from bitwright.quantization.activations import activations_of, plan_activations
 from bitwright.quantization.constants import plan_biases, plan_constants, plan_halves
-from bitwright.quantization.decisions import Decisions, decide
+from bitwright.quantization.decision import Decisions
+from bitwright.quantization.decisions import decide
+from bitwright.quantization.forms import LARGEST_OPERAND
+from bitwright.quantization.given import NOTHING, Given
 from bitwright.quantization.plan import Compute, NodePlan, Plan, Role, TensorPlan, make_plan_value
 from bitwright.quantization.recipe import Recipe, recipe_for_mode
-from bitwright.quantization.refusals import LARGEST_OPERAND
 from bitwright.quantization.target import Target, load_target
 
 
 def observations(model: ir.Model, recipe: Recipe, target: Target) -> list[Request]:
     """What calibration has to watch: ranges of activation sources, channel means for bias correction.
 
+    Operands of a join are watched themselves too: what calibration sees of its result may leave it float.
+
     Args:
         model: the prepared graph.
         recipe, target: as the plan will be made with.
     """
     decisions = decide(model, recipe, target)
-    ranges = {str(a.source.name) for a in activations_of(decisions).values() if a.fixed is None}
+    found = [a for joins in (True, False) for a in activations_of(decisions, joins=joins).values()]
+    ranges = {str(a.source.name) for a in found if a.is_measured}
     means = _mean_requests(decisions)
     names = [*dict.fromkeys([*sorted(ranges), *sorted(means)])]
     return [Request(name, means.get(name), name in ranges) for name in names]
@@ -54,6 +59,7 @@ def make_plan(
     *,
     strict: bool = False,
     unmeasured: Set[str] = frozenset(),
+    given: Given = NOTHING,
 ) -> Plan:
     """Decide every parameter.
 
@@ -65,9 +71,11 @@ def make_plan(
         method: minmax, ema, percentile, entropy or mse.
         strict: refuse when anything asked to be quantized stays float.
         unmeasured: values that calibration watched and found no numbers in; what uses them stays float.
+        given: ranges that are told instead of measured.
 
     Raises:
         StatisticsError: statistics of a value are missing.
+        UsageError: storage types that no kernel of the target takes together.
         UnsupportedOpError: strict, and nodes stay float: all of them, each with its reason.
         QuantParamsError: weights with NaN or Inf.
     """
@@ -75,14 +83,13 @@ def make_plan(
     decisions = decide(model, recipe, target, unmeasured={*unmeasured, *masks})
     activations = activations_of(decisions)
     tensors: dict[str, TensorPlan] = {}
-    if activations:
-        plan_activations(activations, statistics, method, target, tensors)
+    plan_activations(activations, statistics, method, target, tensors, given)
     for node, decision in decisions.by_node.items():
         if decision.compute is Compute.FLOAT16:
             plan_halves(node, decision, tensors)
         elif decision.compute is not Compute.FLOAT and decision.rule is not None:
             plan_constants(node, decision, target, tensors)
-    plan_biases(decisions, tensors)
+    plan_biases(decisions, target, tensors)
     for node, decision in decisions.by_node.items():
         if decision.compute is Compute.FLOAT and any(_is_rounded(v, tensors) for v in node.inputs):
             decision.reason += "; reads a constant that is rounded for another node"

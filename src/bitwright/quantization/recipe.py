@@ -184,6 +184,7 @@ def recipe_for_mode(
     activation_storage: str | None = None,
     weight_method: str | None = None,
     exclude: Sequence[str] = (),
+    has_blocks: bool = True,
 ) -> Recipe:
     """The recipe that a mode stands for.
 
@@ -191,10 +192,11 @@ def recipe_for_mode(
         mode: float16, weight-only, dynamic, int8, uint8 or int16x8.
         per_channel: one scale per output channel of the weights (else per tensor).
         weight_bits: 8 or 4.
-        block_size: elements per scale; blocks of 32 are the default at 4 bits in weight-only mode.
+        block_size: elements per scale; blocks of 32 are the default at 4 bits in weight-only mode, where there are any.
         activation_storage: u8 or i8 in mode int8; what the target is fastest with by default.
         weight_method: minmax or mse; mse by default below 8 bits.
         exclude: regular expressions of node names that stay float.
+        has_blocks: whether the target's files hold blocks; 4-bit weights have one scale a channel where they do not.
 
     Raises:
         UsageError: unknown mode, or an option that the mode does not have.
@@ -217,9 +219,14 @@ def recipe_for_mode(
         raise UsageError(
             "blocks are finer than channels: per-tensor weights have none", next="leave one of the two out"
         )
+    if block_size and not has_blocks:
+        raise UsageError(
+            "files for this target hold no blocks of weights",
+            next="leave the block size out: weights then have one scale a channel",
+        )
     if block_size and mode != "weight-only":
         raise UsageError(f"mode {mode} has no blocks of weights", next="use --mode weight-only")
-    blocked = block_size is not None or (weight_bits == 4 and mode == "weight-only" and per_channel)
+    blocked = block_size is not None or (weight_bits == 4 and mode == "weight-only" and per_channel and has_blocks)
     values: dict[str, Any] = {
         "weight_storage": f"i{weight_bits}",
         "weight_granularity": "per-block" if blocked else "per-channel" if per_channel else "per-tensor",

@@ -31,6 +31,7 @@ class Scale(Enum):
     FREE = "free"  # measured
     SAME = "same"  # those of the first operand: values are moved, none is new
     FIXED = "fixed"  # known beforehand
+    JOINED = "joined"  # measured, and every operand is read in them
 
 
 @dataclass(frozen=True)
@@ -93,26 +94,42 @@ RULES: dict[str, Rule] = {
     "Sub": Rule(Kind.FOLLOWER, activations=None),
     "Mul": Rule(Kind.FOLLOWER, activations=None),
     "Div": Rule(Kind.FOLLOWER, activations=None),
+    "Sum": Rule(Kind.FOLLOWER, activations=None),
+    "Max": Rule(Kind.FOLLOWER, activations=None),
+    "Min": Rule(Kind.FOLLOWER, activations=None),
     "Concat": Rule(Kind.FOLLOWER, activations=None),
     # clamps
     "Relu": Rule(Kind.CLAMP),
     "Clip": Rule(Kind.CLAMP),
     # one activation, a measured result
     "LeakyRelu": _MEASURED,
-    "PRelu": Rule(Kind.FOLLOWER, activations=(0,)),
+    "PRelu": Rule(Kind.FOLLOWER, activations=None),
     "HardSwish": _MEASURED,
     "Gelu": _MEASURED,
+    "Elu": _MEASURED,
+    "Exp": _MEASURED,
+    "Log": _MEASURED,
+    "Sqrt": _MEASURED,
+    "Reciprocal": _MEASURED,
+    "Pow": _MEASURED,
+    "Abs": _MEASURED,
+    "Neg": _MEASURED,
     "AveragePool": _MEASURED,
     "GlobalAveragePool": _MEASURED,
     "ReduceMean": _MEASURED,
+    "ReduceSum": _MEASURED,
     # one activation, a known range
     "Sigmoid": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(0.0, 1.0)),
     "Softmax": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(0.0, 1.0)),
+    "LogSoftmax": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(-16.0, 0.0)),
     "Tanh": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(-1.0, 1.0)),
+    "LpNormalization": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(-1.0, 1.0)),
     # values are moved
     "MaxPool": _MOVES,
     "GlobalMaxPool": _MOVES,
     "ReduceMax": _MOVES,
+    "ReduceMin": _MOVES,
+    "Identity": _MOVES,
     "Reshape": _MOVES,
     "Flatten": _MOVES,
     "Transpose": _MOVES,
