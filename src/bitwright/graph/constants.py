@@ -54,6 +54,16 @@ class HalfTensor(ir.LazyTensor):
         self.halves = halves
 
 
+def held_as_floats(model: ir.Model) -> ir.Model:
+    """A copy whose quantized and half-precision constants are the float32 values that they stand for."""
+    copy = model.clone()
+    for graph in copy.graphs():
+        for value in graph.initializers.values():
+            if isinstance(value.const_value, QuantizedTensor | HalfTensor):
+                value.const_value = ir.Tensor(np.ascontiguousarray(value.const_value.numpy()), name=value.name)
+    return copy
+
+
 def constant_of(value: ir.Value | None) -> ir.TensorProtocol | None:
     """The constant behind a value: an initializer that no caller can override, or a Constant node's tensor."""
     if value is None or value.is_graph_input():

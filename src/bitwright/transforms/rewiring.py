@@ -46,9 +46,12 @@ def only_reader(value: ir.Value) -> ir.Node | None:
 def unique_name(graph: ir.Graph, wanted: str) -> str:
     """`wanted`, or `wanted_1`, `wanted_2`, ... : a name that no value of the graph or its subgraphs has."""
     taken = {value.name for value in graph.inputs} | set(graph.initializers)
-    taken |= {value.name for node in graph.all_nodes() for value in node.outputs}
-    for subgraph in graph.subgraphs():
-        taken |= {value.name for value in subgraph.inputs} | set(subgraph.initializers)
+    taken |= {value.name for node in graph for value in node.outputs}
+    kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+    if any(attribute.type in kinds for node in graph for attribute in node.attributes.values()):
+        taken |= {value.name for node in graph.all_nodes() for value in node.outputs}
+        for subgraph in graph.subgraphs():
+            taken |= {value.name for value in subgraph.inputs} | set(subgraph.initializers)
     name, count = wanted, 0
     while name in taken:
         count += 1

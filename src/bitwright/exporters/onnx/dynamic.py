@@ -74,7 +74,8 @@ def _write_product(node: ir.Node, editor: Editor) -> None:
 def _kernel(node: ir.Node, op: str, inputs: list[ir.Value | None]) -> ir.Node:
     outputs = [_replace(v) for v in node.outputs]
     attributes = [a for a in node.attributes.values() if op == "DynamicQuantizeLSTM" and a.name != "layout"]
-    return ir.Node(MICROSOFT, op, inputs, attributes, outputs=outputs, name=node.name)
+    remembered = dict(node.metadata_props)
+    return ir.Node(MICROSOFT, op, inputs, attributes, outputs=outputs, name=node.name, metadata_props=remembered)
 
 
 def _swap(node: ir.Node, replacement: list[ir.Node], editor: Editor) -> None:
@@ -194,7 +195,8 @@ def _read_product(node: ir.Node, editor: Editor) -> ir.Node | None:
     bias = node.inputs[4] if len(node.inputs) > 4 else None
     inputs = [node.inputs[0], weight] + ([bias] if bias is not None else [])
     outputs = [_replace(node.outputs[0])]
-    made = ir.Node("", "MatMul" if bias is None else "Gemm", inputs, (), outputs=outputs, name=node.name)
+    op, remembered = "MatMul" if bias is None else "Gemm", dict(node.metadata_props)
+    made = ir.Node("", op, inputs, (), outputs=outputs, name=node.name, metadata_props=remembered)
     _swap(node, [made], editor)
     return made
 
@@ -216,7 +218,8 @@ def _read_lstm(node: ir.Node, editor: Editor) -> ir.Node | None:
     while inputs[-1] is None:
         inputs.pop()
     outputs = [_replace(v) for v in node.outputs]
-    made = ir.Node("", "LSTM", inputs, node.attributes.values(), outputs=outputs, name=node.name)
+    remembered, attributes = dict(node.metadata_props), node.attributes.values()
+    made = ir.Node("", "LSTM", inputs, attributes, outputs=outputs, name=node.name, metadata_props=remembered)
     _swap(node, [made], editor)
     return made
 

@@ -60,7 +60,10 @@ def to_onnx(model: ir.Model, plan: Plan) -> ir.Model:
     constants = list(copy.graph.initializers.values())
     for value in sorted(constants, key=_is_bias):
         if isinstance(value.const_value, QuantizedTensor):
-            _write_constant(value, value.const_value, editor, first)
+            if value.const_value.qparams.storage in DATA_TYPES:
+                _write_constant(value, value.const_value, editor, first)
+            else:  # a bias of 64 bits: DequantizeLinear takes none
+                value.const_value = ir.Tensor(value.const_value.numpy(), name=value.name)
         elif isinstance(value.const_value, HalfTensor):
             halves = editor.constant(value.const_value.halves, str(value.name) + HALF)
             editor.insert("Cast", [halves], editor.release(value), before=first, name="", to=int(ir.DataType.FLOAT))
@@ -150,9 +153,9 @@ def _scale_factors(value: ir.Value, qparams: QuantParams, editor: Editor) -> tup
 
 
 def _write_lookup(node: ir.Node, editor: Editor) -> None:
-    """Gather on integers; what was looked up is dequantized."""
+    """Gather on integers; what was looked up is dequantized. A table with a scale for each row is dequantized whole."""
     table, result = node.inputs[0], node.outputs[0]
-    if table is None or not isinstance(table.const_value, QuantizedTensor):
+    if table is None or not isinstance(table.const_value, QuantizedTensor) or table.const_value.qparams.axis == 0:
         return
     tensor, name, shown = table.const_value, str(table.name), str(result.name)
     parameters = editor.once("parameters", table, lambda: editor.scale_and_point(tensor.qparams, name))

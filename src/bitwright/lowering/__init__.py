@@ -1,0 +1,1 @@
+"""Between Graph + Plan and Program: lower and raise."""
