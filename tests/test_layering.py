@@ -20,6 +20,9 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 BORDERS = {
     "torch": {"importers"},
     "tensorflow": {"importers"},
+    "ai_edge_litert": {"runtime"},
+    "tflite": {"formats"},
+    "flatbuffers": {"formats"},
     "typer": {"cli"},
     "click": {"cli"},
     "PIL": {"calibration"},

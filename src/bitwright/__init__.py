@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright.api import Model, Recipe, Statistics, calibrate, compare, inspect, load, quantize, transform
+    from bitwright.api import Model, Recipe, Statistics, calibrate, compare, inspect, load, quantize, run, transform
     from bitwright.errors import BitwrightError
 
 __version__ = "0.1.0"
@@ -26,6 +26,7 @@ __all__ = [
     "inspect",
     "load",
     "quantize",
+    "run",
     "transform",
 ]
 

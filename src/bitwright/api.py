@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +14,28 @@ from bitwright.calibration.feeds import Feeds, input_specs
 from bitwright.calibration.files import open_path
 from bitwright.calibration.samples import Samples, open_samples
 from bitwright.calibration.statistics import Statistics, observer_of
-from bitwright.errors import StatisticsError, UsageError
+from bitwright.errors import StatisticsError, UnsupportedOpError, UsageError
 from bitwright.exporters.onnx.read import from_onnx
+from bitwright.graph.constants import held_as_floats
 from bitwright.graph.digest import digest
 from bitwright.importers.load import load_graph
 from bitwright.model import Model
+from bitwright.program.program import Program
 from bitwright.quantization.apply import apply_plan
-from bitwright.quantization.plan import Compute
+from bitwright.quantization.given import make_given
+from bitwright.quantization.kernels import check_ports
+from bitwright.quantization.plan import Compute, Plan, Role
 from bitwright.quantization.planner import make_plan, observations
 from bitwright.quantization.recipe import Recipe, recipe_for_mode
-from bitwright.quantization.target import load_target
+from bitwright.quantization.target import Target, load_target
+from bitwright.reading import is_tflite, read_model, read_program
 from bitwright.report.compare import compare as compare_models
 from bitwright.report.inspect import inspect as inspect_model
+from bitwright.report.inspect import inspect_program
+from bitwright.report.program_sizes import sizes_of_program
 from bitwright.report.quantize_report import make_quantize_report
-from bitwright.report.sizes import file_bytes
+from bitwright.report.sizes import Sizes, file_bytes, sizes_of
+from bitwright.running import run
 from bitwright.transforms.equalize import equalize as equalize_channels
 from bitwright.transforms.pipeline import apply_transforms, prepare
 from bitwright.transforms.untranspose_gemm import untranspose_gemm
@@ -46,6 +55,7 @@ __all__ = [
     "inspect",
     "load",
     "quantize",
+    "run",
     "transform",
 ]
 
@@ -56,27 +66,24 @@ def load(source: Any, *, example_inputs: Any = None) -> Model:
     """Read a model.
 
     Args:
-        source: path of a .onnx file or .pt2 program, onnx.ModelProto, onnx_ir.Model, torch.nn.Module; a Model is given
-            back as it is.
+        source: path of a .onnx or .tflite file or .pt2 program, onnx.ModelProto, onnx_ir.Model, torch.nn.Module; a
+            Model is given back as it is.
         example_inputs: for an nn.Module, what its forward takes.
 
     Raises:
         ModelError: it cannot be read; says why, and what reads it.
+        UnsupportedOpError: operators of a .tflite file that have no counterpart in ONNX, all of them.
     """
-    if isinstance(source, Model):
-        return source
-    graph, path = load_graph(source, example_inputs=example_inputs)
-    graph, plan = from_onnx(graph.clone() if graph is source else graph)
-    return Model(graph, plan, path)
+    return read_model(source, example_inputs=example_inputs)
 
 
 def calibrate(
     model: Any,
     calibration: Any,
     *,
-    method: str = "minmax",
+    method: str | None = None,
     mode: str | Recipe = "int8",
-    target: str = "onnxruntime",
+    target: str | None = None,
     samples: int | None = None,
     seed: int = 0,
     preprocess: str | None = None,
@@ -90,9 +97,9 @@ def calibrate(
         model: a Model, or what `load` takes.
         calibration: a path (.npy, .npz, folder or .zip of images or arrays, file.py:function), an array, a list or
             generator, a callable, an object with get_next(), a DataLoader.
-        method: what to collect for: minmax, ema, percentile, entropy or mse.
+        method: what to collect for: minmax, ema, percentile, entropy or mse; the target's own by default.
         mode: the mode or recipe whose tensors are watched.
-        target: the runtime that the model is for.
+        target: the runtime that the model is for: onnxruntime or litert; by default that of the model's format.
         samples: use so many, drawn evenly.
         seed: of that draw.
         preprocess: for files, "scale=1/255 mean=... std=... size=224 layout=NCHW".
@@ -104,10 +111,13 @@ def calibrate(
         SampleError: a sample does not fit the model's inputs.
     """
     recipe = mode if isinstance(mode, Recipe) else recipe_for_mode(mode)
-    prepared = prepare(_float_model(model).graph)
+    loaded = load(model)
+    given = _float_model(loaded)
+    prepared = prepare(given.graph)
     data = _open(calibration, prepared, preprocess=preprocess, samples=samples, seed=seed, shard=shard)
-    requests = observations(prepared, recipe, load_target(target))
-    seen = collect(prepared, data, requests, method=method, workers=workers, progress=progress)
+    runtime = load_target(target or _target_of(given))
+    requests = observations(prepared, recipe, runtime)
+    seen = collect(prepared, data, requests, method=_method(method, runtime, None), workers=workers, progress=progress)
     return replace(seen, graph=digest(prepared))
 
 
@@ -118,8 +128,8 @@ def quantize(
     recipe: Recipe | None = None,
     calibration: Any = None,
     statistics: Statistics | None = None,
-    method: str = "minmax",
-    target: str = "onnxruntime",
+    method: str | None = None,
+    target: str | None = None,
     samples: int | None = None,
     seed: int = 0,
     preprocess: str | None = None,
@@ -132,6 +142,10 @@ def quantize(
     strict: bool = False,
     bias_correction: bool = True,
     equalize: bool = False,
+    input_stats: Mapping[str, tuple[float, float]] | None = None,
+    default_ranges: tuple[float, float] | None = None,
+    input_type: str | None = None,
+    output_type: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Model:
@@ -143,20 +157,25 @@ def quantize(
         recipe: the same as giving a Recipe for `mode`.
         calibration: sample inputs, in any form `calibrate` takes; integer modes need it, or `statistics`.
         statistics: what an earlier calibration saw.
-        method: how a range is chosen: minmax, ema, percentile, entropy or mse.
-        target: the runtime that the model is for.
+        method: how a range is chosen: minmax, ema, percentile, entropy or mse; by default minmax for onnxruntime, mse
+            for litert (minmax as well from statistics that were not collected for it).
+        target: the runtime that the model is for: onnxruntime or litert; by default that of the model's format.
         samples: calibrate on so many, drawn evenly.
         seed: of that draw.
         preprocess: for files of images or arrays.
         per_channel: one scale per output channel of a weight, else per tensor.
         weight_bits: 8 or 4.
-        block_size: weights that share one scale, in mode weight-only.
+        block_size: weights that share one scale, in mode weight-only; a .tflite file holds no such blocks.
         activation_type: u8 or i8 in mode int8; what the target is fastest with by default.
         weight_method: minmax or mse.
         exclude: regular expressions; nodes whose name matches stay float.
         strict: refuse when a node would stay float.
         bias_correction: take the mean error of rounded weights off the biases.
         equalize: even out channel ranges across layers first.
+        input_stats: (mean, standard deviation) by input name, in mode uint8: real = (q - mean) / deviation.
+        default_ranges: (lowest, highest) value of activations without statistics; with it calibration may be left out,
+            for a file whose speed counts and whose results do not.
+        input_type, output_type: what inputs and outputs of a .tflite file hold: float32, int8, uint8 or int16.
         workers: calibration threads.
         progress: called with (samples done, samples in all or None).
 
@@ -164,10 +183,14 @@ def quantize(
         A Model with its plan and report.
 
     Raises:
-        UsageError: an unknown mode, or an integer mode without calibration.
+        UsageError: an unknown mode, an integer mode without calibration, or an option that the mode or the target has
+            no use for.
         SampleError, StatisticsError, QuantParamsError, UnsupportedOpError: as each says.
     """
     started = time.perf_counter()
+    loaded = load(model)
+    given = _float_model(loaded)
+    runtime = load_target(target or _target_of(given))
     asked = recipe if recipe is not None else mode
     if not isinstance(asked, Recipe):
         asked = recipe_for_mode(
@@ -177,20 +200,22 @@ def quantize(
             block_size=block_size,
             activation_storage=activation_type,
             weight_method=weight_method,
+            has_blocks=runtime.has_blocks,
         )
     elif (per_channel, weight_bits, block_size, activation_type, weight_method) != (True, 8, None, None, None):
         raise UsageError(
             "a recipe says all of it: a mode's options do not go with one", next="write them in the recipe"
         )
     asked = asked.exclude(*((exclude,) if isinstance(exclude, str) else exclude))
-    observer_of(method)
-    runtime = load_target(target)
-    if asked.needs_calibration and calibration is None and statistics is None:
+    method = _method(method, runtime, statistics)
+    check_ports(asked, runtime, input_type=input_type, output_type=output_type)
+    inputs = [str(value.name) for value in given.graph.graph.inputs]
+    told = make_given(inputs, input_stats, default_ranges, calibrated=asked.needs_calibration, mode=asked.mode)
+    if asked.needs_calibration and calibration is None and statistics is None and default_ranges is None:
         raise UsageError(
             f"mode {asked.mode} needs sample inputs to calibrate on",
             next="give calibration data or saved statistics, or use mode dynamic, which needs none",
         )
-    given = _float_model(model)
     prepared = prepare(given.graph)
     if equalize:
         if statistics is not None:
@@ -204,37 +229,34 @@ def quantize(
             where=given.source,
             next="calibrate this one: `bitwright calibrate MODEL --calibration DATA -o FILE.npz`",
         )
-    if any(entry.how.compute in (Compute.DYNAMIC, Compute.WEIGHT_ONLY) for entry in asked.entries):
+    by_weights = any(entry.how.compute in (Compute.DYNAMIC, Compute.WEIGHT_ONLY) for entry in asked.entries)
+    if by_weights and runtime.has_multiplied_weights:
         untranspose_gemm(prepared)
     first: list[Feeds] = []
     unmeasured: frozenset[str] = frozenset()
-    if asked.needs_calibration and statistics is None:
+    if asked.needs_calibration and statistics is None and calibration is not None:
         data = _open(calibration, prepared, preprocess=preprocess, samples=samples, seed=seed)
         requests = observations(prepared, asked, runtime)
         statistics = _watch(prepared, data, requests, method, workers, progress, first)
-        unmeasured = frozenset(r.name for r in requests if r.name not in statistics.tensors)
-    plan = make_plan(prepared, asked, runtime, statistics, method, strict=strict, unmeasured=unmeasured)
+        if default_ranges is None:
+            unmeasured = frozenset(r.name for r in requests if r.name not in statistics.tensors)
+    plan = make_plan(prepared, asked, runtime, statistics, method, strict=strict, unmeasured=unmeasured, given=told)
     small = apply_plan(prepared.clone(), plan, statistics, bias_correction=bias_correction)
-    made = Model(small, plan, given.source)
-    nodes = list(prepared.graph)
+    made = Model(small, plan, given.source, input_type=input_type, output_type=output_type)
     report = make_quantize_report(
         prepared,
         small,
         plan,
-        exported=made.to_ir(),
+        after_sizes=_sizes(made),
         source=given.source,
         source_bytes=file_bytes(given.source) if given.source is not None else None,
-        method=method if asked.needs_calibration else None,
+        method=method if asked.needs_calibration and statistics is not None else None,
         samples=statistics.samples if asked.needs_calibration and statistics is not None else 0,
         feeds=first,
-        warnings=[
-            f"nothing matches scope {e.scope!r}, operator {e.operator!r} of the recipe or --exclude"
-            for e in asked.entries
-            if not any(e.matches(str(n.name), n.op_type) for n in nodes)
-        ],
+        warnings=_warnings(loaded, asked, list(prepared.graph)),
         seconds=time.perf_counter() - started,
     )
-    return Model(small, plan, given.source, report)
+    return made.with_report(report)
 
 
 def transform(model: Any, transforms: str, *, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Model:
@@ -250,13 +272,24 @@ def transform(model: Any, transforms: str, *, inputs: Sequence[str] = (), output
         TransformError: an unknown name, a syntax error, or a transform that failed.
     """
     given = load_plain(model)
-    return Model(apply_transforms(given.graph, transforms, inputs=inputs, outputs=outputs).model, None, given.source)
+    return transformed(apply_transforms(given.graph, transforms, inputs=inputs, outputs=outputs).model, given)
+
+
+def transformed(graph: ir.Model, given: Model) -> Model:
+    """A Model of a transformed graph; the QDQ pairs of what was a .tflite are its plan again."""
+    if given.file_program is None:
+        return Model(graph, None, given.source)
+    import onnx_ir as ir
+
+    again, plan = from_onnx(ir.from_proto(ir.to_proto(graph)))  # as a file spells it: constants have their types
+    return Model(again, plan, given.source, input_type=given.input_type, output_type=given.output_type)
 
 
 def load_plain(source: Any) -> Model:
     """A model as its file spells it: QDQ pairs stay nodes."""
-    if isinstance(source, Model):
-        return Model(source.to_ir(), None, source.source)
+    if isinstance(source, Model) or is_tflite(source):
+        model = read_model(source)
+        return replace(model, graph=model.to_ir(), plan=None, report=None)
     graph, path = load_graph(source)
     return Model(graph, None, path)
 
@@ -299,16 +332,58 @@ def compare(
     )
 
 
-def inspect(model: Any, *, target: str = "onnxruntime") -> Inspection:
+def inspect(model: Any, *, target: str | None = None) -> Inspection:
     """What a model holds: inputs, outputs, bytes, operators, what is quantized or would stay float.
 
     Args:
-        model: a Model, or what `load` takes.
+        model: a Model, a Program, or what `load` takes.
         target: for a float model, the runtime to say it for.
     """
+    if target is not None:
+        load_target(target)
+    if isinstance(model, Program):
+        from bitwright.formats.tflite.write import write_tflite
+
+        return inspect_program(model, file_bytes=len(write_tflite(model)))
+    if is_tflite(model):
+        return _inspect_file(model, target or "litert")
     loaded = load(model)
+    if loaded.is_lowered:
+        return inspect_program(
+            loaded.to_program(),
+            source=loaded.source,
+            file_bytes=len(loaded.to_tflite()),
+            graph=loaded.graph,
+            plan=loaded.plan,
+            target=target or "litert",
+        )
     known = None if loaded.source is None or loaded.report is not None else file_bytes(loaded.source)
-    return inspect_model(loaded, target=target, file_bytes=known)
+    return inspect_model(loaded, target=target or _target_of(loaded), file_bytes=known)
+
+
+def _inspect_file(path: str | os.PathLike[str], target: str) -> Inspection:
+    """A .tflite file; of one that has no counterpart in ONNX, what can be said without it."""
+    from bitwright.lowering.raise_program import raise_program
+
+    program = read_program(path)
+    graph: ir.Model | None = None
+    plan: Plan | None = None
+    with contextlib.suppress(UnsupportedOpError):
+        graph, plan = raise_program(program)
+    size = os.path.getsize(path)
+    return inspect_program(program, source=os.fspath(path), file_bytes=size, graph=graph, plan=plan, target=target)
+
+
+def _target_of(model: Model) -> str:
+    """The runtime that the model's format is for."""
+    return "litert" if model.file_program is not None else "onnxruntime"
+
+
+def _sizes(model: Model) -> Sizes:
+    """The bytes by kind of the file that the model is for."""
+    if model.plan is not None and model.plan.target == "litert":
+        return sizes_of_program(model.to_program(), len(model.to_tflite()))
+    return sizes_of(model.to_ir())
 
 
 def _called(model: Model, otherwise: str) -> str:
@@ -317,13 +392,39 @@ def _called(model: Model, otherwise: str) -> str:
     return f"{name} ({model.plan.mode})" if model.plan is not None and model.report is not None else name
 
 
-def _float_model(model: Any) -> Model:
-    given = load(model)
-    if given.plan is not None:
+def _method(asked: str | None, target: Target, statistics: Statistics | None) -> str:
+    """How ranges are chosen: as asked, or as the target has it where the statistics were collected for that.
+
+    Raises:
+        UsageError: an unknown method.
+    """
+    observer = observer_of(asked or target.calibration_method)
+    if asked is None and statistics is not None and observer not in statistics.observers:
+        return "minmax"
+    return asked or target.calibration_method
+
+
+def _float_model(given: Model) -> Model:
+    """A model of float activations; weights that are stored as integers or halves become what they stand for."""
+    if given.plan is None:
+        return given
+    if any(tensor.role is Role.ACTIVATION for tensor in given.plan.tensors.values()):
         raise UsageError(
             "the model is quantized already", where=given.source, next="start from the float model it was made from"
         )
-    return given
+    return replace(given, graph=held_as_floats(given.graph), plan=None)
+
+
+def _warnings(given: Model, recipe: Recipe, nodes: Sequence[ir.Node]) -> list[str]:
+    """What a report has to say of the model that was given and of what was asked."""
+    unmatched = [
+        f"nothing matches scope {e.scope!r}, operator {e.operator!r} of the recipe or --exclude"
+        for e in recipe.entries
+        if not any(e.matches(str(n.name), n.op_type) for n in nodes)
+    ]
+    if given.plan is None:
+        return unmatched
+    return [f"weights came as {given.plan.mode} and are rounded a second time: start from the float model", *unmatched]
 
 
 def _open(source: Any, graph: ir.Model, *, preprocess: str | None, **options: Any) -> Samples:

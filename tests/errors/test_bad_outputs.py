@@ -66,7 +66,7 @@ def test_an_output_in_a_read_only_folder_is_refused(verb, tmp_path, refused):
     refused(*verb(locked), code=1)
 
 
-@pytest.mark.parametrize("name", ["o.tflite", "o", "o.npz"])
+@pytest.mark.parametrize("name", ["o.h5", "o", "o.npz"])
 def test_an_output_of_another_suffix_is_a_usage_error(name, model, tmp_path, refused):
     """The suffix that is wanted is shown."""
     assert ".onnx" in refused("quantize", model, "-o", tmp_path / name, "--mode", "float16", code=2)

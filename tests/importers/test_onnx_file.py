@@ -137,8 +137,6 @@ def test_load_onnx_takes_the_long_name_of_the_onnx_domain() -> None:
 @pytest.mark.parametrize(
     ("name", "data", "part"),
     [
-        pytest.param("m.tflite", b"....TFL3", "TensorFlow Lite", id="tflite"),
-        pytest.param("m.bin2", b"\x1c\0\0\0TFL3....", "TensorFlow Lite", id="tflite-by-content"),
         pytest.param("m.h5", b"\x89HDF", "Keras", id="keras-h5"),
         pytest.param("m.keras", b"PK", "Keras", id="keras"),
         pytest.param("m.model", b"\x89HDF\r\n", "Keras", id="keras-by-content"),

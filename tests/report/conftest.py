@@ -44,6 +44,8 @@ class Held:
     source: str | None = None
     plan: Plan | None = None
     report: object = None
+    is_lowered: bool = False
+    file_program: object = None
 
     def to_ir(self) -> ir.Model:
         return self.graph

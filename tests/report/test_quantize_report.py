@@ -15,6 +15,7 @@ from bitwright.numerics.metrics import sqnr_db
 from bitwright.quantization.plan import Compute, NodePlan, Role, make_plan_value
 from bitwright.report import intermediates
 from bitwright.report.quantize_report import make_quantize_report
+from bitwright.report.sizes import sizes_of
 
 
 @pytest.fixture
@@ -27,7 +28,14 @@ def feeds():
 def report(float_model, applied, plan, qdq_model, feeds):
     """The report of the small graph."""
     return make_quantize_report(
-        float_model, applied, plan, exported=qdq_model, source="m.onnx", method="minmax", samples=1, feeds=feeds
+        float_model,
+        applied,
+        plan,
+        after_sizes=sizes_of(qdq_model),
+        source="m.onnx",
+        method="minmax",
+        samples=1,
+        feeds=feeds,
     )
 
 
@@ -40,7 +48,7 @@ def test_report_gives_bytes_before_and_after(report):
 
 def test_report_takes_the_size_of_the_source_file(float_model, applied, plan, qdq_model):
     """When the file is known, its bytes are the bytes before."""
-    report = make_quantize_report(float_model, applied, plan, exported=qdq_model, source_bytes=5000)
+    report = make_quantize_report(float_model, applied, plan, after_sizes=sizes_of(qdq_model), source_bytes=5000)
 
     assert report.before.total == 5000
 
@@ -71,7 +79,7 @@ def test_report_lists_the_worst_tensor_first(report):
 
 def test_report_without_feeds_measures_weights_alone(float_model, applied, plan, qdq_model):
     """Nothing is run when there is no sample."""
-    report = make_quantize_report(float_model, applied, plan, exported=qdq_model)
+    report = make_quantize_report(float_model, applied, plan, after_sizes=sizes_of(qdq_model))
 
     assert [t.name for t in report.worst_tensors] == ["w"]
 
@@ -80,7 +88,7 @@ def test_report_measures_activations_in_groups(float_model, applied, plan, qdq_m
     """Held a few at a time, the figures are the same."""
     monkeypatch.setattr(intermediates, "GROUP_ELEMENTS", 1)
 
-    again = make_quantize_report(float_model, applied, plan, exported=qdq_model, feeds=feeds)
+    again = make_quantize_report(float_model, applied, plan, after_sizes=sizes_of(qdq_model), feeds=feeds)
 
     assert again.worst_tensors == report.worst_tensors
 
@@ -99,7 +107,7 @@ def test_report_shows_names_with_brackets(float_model, applied, qdq_model):
     nodes = [NodePlan("[red]a[/x]", "Foo", Compute.FLOAT, "no rule for [bold]")]
     plan = make_plan_value("int8", "onnxruntime", [], nodes)
 
-    text = str(make_quantize_report(float_model, applied, plan, exported=qdq_model))
+    text = str(make_quantize_report(float_model, applied, plan, after_sizes=sizes_of(qdq_model)))
 
     assert "[red]a[/x]" in text
     assert "no rule for [bold]" in text
@@ -109,7 +117,7 @@ def test_report_warns_of_a_saturated_activation(float_model, applied, plan, qdq_
     """More than 1 % of the values outside the range: a warning with the tensor's name and the share."""
     feeds = {"x": np.float32([[0.5, 50.0, 0.33, 1.0]])}
 
-    report = make_quantize_report(float_model, applied, plan, exported=qdq_model, feeds=feeds)
+    report = make_quantize_report(float_model, applied, plan, after_sizes=sizes_of(qdq_model), feeds=feeds)
 
     assert any("'x' is saturated: 25.0 %" in line for line in report.warnings)
 
@@ -118,7 +126,7 @@ def test_report_warns_of_a_constant_activation(float_model, applied, plan, qdq_m
     """An activation that never moves is named."""
     feeds = {"x": np.zeros((1, 4), np.float32)}
 
-    report = make_quantize_report(float_model, applied, plan, exported=qdq_model, feeds=feeds)
+    report = make_quantize_report(float_model, applied, plan, after_sizes=sizes_of(qdq_model), feeds=feeds)
 
     assert any("'x' is constant" in line for line in report.warnings)
 
@@ -130,7 +138,7 @@ def test_report_has_no_warning_without_cause(report):
 
 def test_report_repeats_a_callers_warning_once(float_model, applied, plan, qdq_model):
     """Warnings of other rooms are kept, each once."""
-    report = make_quantize_report(float_model, applied, plan, exported=qdq_model, warnings=["a", "a", "b"])
+    report = make_quantize_report(float_model, applied, plan, after_sizes=sizes_of(qdq_model), warnings=["a", "a", "b"])
 
     assert report.warnings == ("a", "b")
 
@@ -150,7 +158,8 @@ def test_report_ignores_biases_among_the_worst(float_model, applied, plan, qdq_m
 
     assert not tensors
     assert all(
-        t.role != "bias" for t in make_quantize_report(float_model, applied, plan, exported=qdq_model).worst_tensors
+        t.role != "bias"
+        for t in make_quantize_report(float_model, applied, plan, after_sizes=sizes_of(qdq_model)).worst_tensors
     )
 
 
@@ -158,7 +167,7 @@ def test_report_leaves_the_graph_as_it_was(float_model, applied, plan, qdq_model
     """Values that were watched are no graph outputs afterwards: the graph is written with the same bytes."""
     before = ir.to_proto(float_model).SerializeToString()
 
-    make_quantize_report(float_model, applied, plan, exported=qdq_model, feeds=feeds)
+    make_quantize_report(float_model, applied, plan, after_sizes=sizes_of(qdq_model), feeds=feeds)
 
     assert ir.to_proto(float_model).SerializeToString() == before
     assert [v.name for node in float_model.graph for v in node.outputs if v.is_graph_output()] == ["y"]

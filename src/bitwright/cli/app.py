@@ -9,9 +9,11 @@ import typer
 
 from bitwright.cli.calibrate import calibrate
 from bitwright.cli.compare import compare
+from bitwright.cli.convert import convert
 from bitwright.cli.demo import demo
 from bitwright.cli.inspect import inspect
 from bitwright.cli.quantize import quantize
+from bitwright.cli.run import run
 from bitwright.cli.transform import transform
 
 
@@ -27,7 +29,7 @@ def command() -> Callable[..., Any]:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_root)
-    for verb in (quantize, calibrate, transform, compare, inspect, demo):
+    for verb in (quantize, convert, run, calibrate, transform, compare, inspect, demo):
         app.command()(verb)
     return typer.main.get_command(app)
 

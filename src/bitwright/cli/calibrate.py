@@ -29,9 +29,9 @@ def calibrate(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Where the statistics go: .npz.")],
     calibration: CalibrationOption = None,
-    method: MethodOption = "minmax",
+    method: MethodOption = None,
     mode: Annotated[Literal["int8", "uint8", "int16x8"], typer.Option(help="The mode they are for.")] = "int8",
-    target: TargetOption = "onnxruntime",
+    target: TargetOption = None,
     samples: SamplesOption = None,
     seed: SeedOption = 0,
     preprocess: PreprocessOption = None,
@@ -46,7 +46,7 @@ def calibrate(
     quiet: QuietOption = False,
 ) -> Answer:
     """Run samples through MODEL and keep what each tensor saw."""
-    check_output(output, suffix=".npz")
+    check_output(output, ".npz")
     if merge:
         return _merge(files, output, quiet)
     if len(files) != 1:

@@ -13,7 +13,7 @@ from bitwright.errors import UsageError
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="The reference: .onnx or .pt2.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="The reference: .onnx, .tflite or .pt2.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The model compared with it.")],
     data: Annotated[
         str | None,
@@ -23,7 +23,7 @@ def compare(
     samples: SamplesOption = None,
     seed: SeedOption = 0,
     runs: Annotated[int, typer.Option(min=1, metavar="N", help="How often each is timed, in turns.")] = 30,
-    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of ONNX Runtime while timed.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the runtimes while timed.")] = 1,
     max_drop: Annotated[
         float | None,
         typer.Option(metavar="POINTS", help="Exit with 1 when accuracy drops by more than so many points."),

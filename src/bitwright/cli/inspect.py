@@ -12,7 +12,7 @@ from bitwright.cli.options import JsonOption, ModelArgument, TargetOption
 
 def inspect(
     model: ModelArgument,
-    target: TargetOption = "onnxruntime",
+    target: TargetOption = None,
     full: Annotated[bool, typer.Option("--full", help="Show the graph's and the plan's text as well.")] = False,
     as_json: JsonOption = False,
 ) -> Answer:

@@ -9,7 +9,7 @@ import typer
 
 Method = Literal["minmax", "ema", "percentile", "entropy", "mse"]
 
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx or .pt2.")]
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx, .tflite or .pt2.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and only that, on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")]
 CalibrationOption = Annotated[
@@ -26,5 +26,18 @@ PreprocessOption = Annotated[
     str | None,
     typer.Option(metavar="STEPS", help='For images: "scale=1/255 mean=.485,.456,.406 std=... size=224 layout=NCHW".'),
 ]
-MethodOption = Annotated[Method, typer.Option(help="How a range is chosen from what calibration saw.")]
-TargetOption = Annotated[str, typer.Option(metavar="NAME", help="The runtime that the model is for.")]
+MethodOption = Annotated[
+    Method | None,
+    typer.Option(
+        help="How a range is chosen from what calibration saw; minmax for onnxruntime and mse for litert by default."
+    ),
+]
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="The runtime that the model is for: onnxruntime or litert; by default the format's own."
+    ),
+]
+PortType = Literal["float32", "int8", "uint8", "int16"]
+InputTypeOption = Annotated[PortType | None, typer.Option(help="What inputs of a .tflite hold; float32 by default.")]
+OutputTypeOption = Annotated[PortType | None, typer.Option(help="What outputs of a .tflite hold; float32 by default.")]

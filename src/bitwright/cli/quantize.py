@@ -10,16 +10,18 @@ import typer
 from bitwright.cli.answer import Answer
 from bitwright.cli.options import (
     CalibrationOption,
+    InputTypeOption,
     JsonOption,
     MethodOption,
     ModelArgument,
+    OutputTypeOption,
     PreprocessOption,
     QuietOption,
     SamplesOption,
     SeedOption,
     TargetOption,
 )
-from bitwright.cli.output import check_output
+from bitwright.cli.output import MODEL_SUFFIXES, check_output
 from bitwright.cli.progress import progress_bar
 from bitwright.errors import RecipeError, UsageError
 
@@ -30,7 +32,9 @@ _CALIBRATED = ("int8", "uint8", "int16x8")
 
 def quantize(
     model: ModelArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Where the model goes: .onnx.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="Where the model goes: .onnx or .tflite.")
+    ],
     mode: Annotated[Mode, typer.Option(help="What becomes integer.")] = "int8",
     calibration: CalibrationOption = None,
     statistics: Annotated[
@@ -39,8 +43,8 @@ def quantize(
     samples: SamplesOption = None,
     seed: SeedOption = 0,
     preprocess: PreprocessOption = None,
-    method: MethodOption = "minmax",
-    target: TargetOption = "onnxruntime",
+    method: MethodOption = None,
+    target: TargetOption = None,
     per_tensor: Annotated[bool, typer.Option("--per-tensor", help="One scale a weight, not one a channel.")] = False,
     weight_bits: Annotated[Literal["8", "4"], typer.Option(help="Bits of a weight.")] = "8",
     block_size: Annotated[
@@ -71,13 +75,28 @@ def quantize(
     save_statistics: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep what calibration saw: .npz.")
     ] = None,
+    input_type: InputTypeOption = None,
+    output_type: OutputTypeOption = None,
+    input_stats: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]MEAN,STD",
+            help="Legacy uint8: an input's real value is (q - MEAN) / STD; may be repeated.",
+        ),
+    ] = None,
+    default_ranges: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MIN,MAX", help="The range of activations that calibration did not see; then it may be left out."
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> Answer:
     """Quantize MODEL, write it to OUT, and report what it cost."""
-    check_output(output, suffix=".onnx", model=model)
+    check_output(output, *MODEL_SUFFIXES, model=model)
     if save_statistics is not None:
-        check_output(save_statistics, suffix=".npz")
+        check_output(save_statistics, ".npz")
         if calibration is None:
             raise UsageError("--save-statistics needs --calibration", next="give the data to take statistics of")
     if calibration is not None and statistics is not None:
@@ -86,7 +105,11 @@ def quantize(
         raise UsageError(
             "statistics are of the model as it is, --equalize changes its ranges", next="give --calibration alone"
         )
-    if recipe is None and mode in _CALIBRATED and calibration is None and statistics is None:
+    if target is None:
+        target = "litert" if output.suffix.lower() == ".tflite" else "onnxruntime"
+    if output.suffix.lower() != ".tflite" and (input_type or output_type):
+        raise UsageError("--input-type and --output-type are for .tflite outputs", next="write to a .tflite file")
+    if recipe is None and mode in _CALIBRATED and not (calibration or statistics or default_ranges):
         raise UsageError(
             f"mode {mode} needs sample inputs to calibrate on",
             where=str(model),
@@ -107,6 +130,10 @@ def quantize(
         "bias_correction": bias_correction,
         "equalize": equalize,
     }
+    ports = {"input_type": input_type, "output_type": output_type}
+    options |= {name: given for name, given in ports.items() if given is not None}
+    if default_ranges is not None:
+        options["default_ranges"] = parse_pair(default_ranges, "--default-ranges", "MIN,MAX", "-6,6")
     if weight_method is not None:
         options["weight_method"] = weight_method
     if activations is not None:
@@ -117,6 +144,8 @@ def quantize(
     else:
         options["recipe"] = _read_recipe(recipe)
     loaded = bw.load(str(model))
+    if input_stats:
+        options["input_stats"] = _input_stats(input_stats, [str(value.name) for value in loaded.graph.graph.inputs])
     with progress_bar("calibrating", shown=not quiet) as progress:
         if save_statistics is not None:
             asked = options.get("recipe", mode)
@@ -133,6 +162,35 @@ def quantize(
     report = small.report
     data = {"output": written, **(report.to_dict() if report is not None else {})}
     return Answer(data, None if quiet else report)
+
+
+def parse_pair(text: str, option: str, form: str, example: str) -> tuple[float, float]:
+    """Two numbers with a comma between.
+
+    Raises:
+        UsageError: they are not.
+    """
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{option} cannot be {text!r}", next=f"write {form}, such as {example}") from error
+    return first, second
+
+
+def _input_stats(texts: list[str], inputs: list[str]) -> dict[str, tuple[float, float]]:
+    """(mean, std) by input name; a model with one input needs no name."""
+    found: dict[str, tuple[float, float]] = {}
+    for text in texts:
+        name, equals, pair = text.rpartition("=")
+        if not equals and len(inputs) != 1:
+            raise UsageError(
+                f"--input-stats {text!r} names no input, and there are {len(inputs)}",
+                next=f"write {inputs[0] if inputs else 'NAME'}=MEAN,STD",
+            )
+        if (key := name or inputs[0]) in found:
+            raise UsageError(f"--input-stats is given twice for {key!r}", next="give each input's once")
+        found[key] = parse_pair(pair, "--input-stats", "NAME=MEAN,STD", f"{key}=127.5,127.5")
+    return found
 
 
 def _read_recipe(path: Path) -> Any:

@@ -9,14 +9,14 @@ import typer
 
 from bitwright.cli.answer import Answer
 from bitwright.cli.options import JsonOption, QuietOption
-from bitwright.cli.output import check_output
+from bitwright.cli.output import MODEL_SUFFIXES, check_output
 from bitwright.errors import UsageError
 
 
 def transform(
-    model: Annotated[Path | None, typer.Argument(metavar="IN", help="The model: .onnx or .pt2.")] = None,
+    model: Annotated[Path | None, typer.Argument(metavar="IN", help="The model: .onnx, .tflite or .pt2.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="OUT", help="Where the model goes: .onnx.")
+        Path | None, typer.Option("--output", "-o", metavar="OUT", help="Where the model goes: .onnx or .tflite.")
     ] = None,
     transforms: Annotated[
         str | None,
@@ -36,16 +36,16 @@ def transform(
             name for name, given in (("IN", model), ("--output", output), ("--transforms", transforms)) if given is None
         ]
         raise UsageError(f"missing {', '.join(missing)}", next="`bitwright transform --list` names the transforms")
-    check_output(output, suffix=".onnx", model=model)
+    check_output(output, *MODEL_SUFFIXES, model=model)
 
-    from bitwright.api import Model, load_plain
+    from bitwright.api import load_plain, transformed
     from bitwright.transforms.pipeline import apply_transforms
 
     loaded = load_plain(str(model))
     before = sum(1 for _ in loaded.graph.graph)
     result = apply_transforms(loaded.graph, transforms, inputs=_names(inputs), outputs=_names(outputs))
     after = sum(1 for _ in result.model.graph)
-    written = [str(path) for path in Model(result.model).save(output)]
+    written = [str(path) for path in transformed(result.model, loaded).save(output)]
     steps = [{"name": step.name, "modified": step.modified, "message": step.message} for step in result.steps]
     data = {"output": written, "nodes": {"before": before, "after": after}, "steps": steps}
     told = [f"{step.name}: {step.message or ('done' if step.modified else 'nothing to do')}" for step in result.steps]

@@ -16,7 +16,6 @@ from bitwright.importers.opset import to_current_opset, to_oldest_container
 from bitwright.importers.torch_module import PICKLE_SUFFIXES, is_torch, load_torch
 
 _CONVERTERS = {
-    ".tflite": ("a TensorFlow Lite model", "`python -m tf2onnx.convert --opset 18 --tflite MODEL --output model.onnx`"),
     ".pb": ("a TensorFlow graph", "`python -m tf2onnx.convert --opset 18 --graphdef MODEL --output model.onnx`"),
     ".keras": ("a Keras model", "`tf2onnx.convert.from_keras(keras.models.load_model(path))`"),
     ".h5": ("a Keras model", "`tf2onnx.convert.from_keras(keras.models.load_model(path))`"),
@@ -87,8 +86,6 @@ def _sniff(path: Path) -> None:
     except OSError:
         return  # load_onnx says why
     shown = str(path)
-    if head[4:8] == b"TFL3":
-        raise _not_read_yet("a TensorFlow Lite model", shown, _CONVERTERS[".tflite"][1])
     if head.startswith(b"\x89HDF"):
         raise _not_read_yet("a Keras model", shown, _CONVERTERS[".h5"][1])
     if head.startswith(b"PK\x03\x04"):

@@ -67,7 +67,7 @@ def _read_proto(path: Path) -> onnx.ModelProto:
         if data[0] == 0x08:
             raise ModelError("the model file is cut short or damaged", next=EXPORT_AGAIN) from error
         raise ModelError(
-            "the file is not an ONNX model (not a protobuf)", next="give a .onnx file, or a .pt2 program"
+            "the file is not an ONNX model (not a protobuf)", next="give a .onnx or .tflite file, or a .pt2 program"
         ) from error
     return proto
 

@@ -1,24 +1,23 @@
-"""Compare two models: size, accuracy or agreement, latency on ONNX Runtime, and error layer by layer."""
+"""Compare two models: size, accuracy or agreement, latency on the runtime each is for, and error layer by layer."""
 
 from __future__ import annotations
 
 import itertools
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bitwright.errors import ModelError, SampleError, UsageError
-from bitwright.graph.execution import EXTERNAL_BYTES, Execution, open_session, random_feeds
-from bitwright.graph.io import write_model
+from bitwright.errors import BitwrightError, ModelError, SampleError, UsageError
+from bitwright.graph.execution import Execution, random_feeds
 from bitwright.report.comparison import Comparison, Latency, LayerSqnr, OutputSqnr, Side
+from bitwright.report.faces import Alignment, align
 from bitwright.report.intermediates import float_values, groups
+from bitwright.report.runners import OnnxRunner, ProgramRunner, RunnableModel, Runner
 from bitwright.report.sizes import serialized_bytes
 from bitwright.report.sqnr import SqnrSum
 
@@ -34,8 +33,8 @@ LAYER_SAMPLES = 4
 WARM_UP = 3
 
 
-class ComparedModel(Protocol):
-    """What compare needs of a model: its graph as ONNX Runtime runs it."""
+class ComparedModel(RunnableModel, Protocol):
+    """What compare needs of a model."""
 
     @property
     def source(self) -> str | None:
@@ -89,11 +88,21 @@ def compare(
         raise UsageError(f"runs and threads must be positive (got {runs} and {threads})", next="give 1 or more")
     shown = names or (a.source or "a", b.source or "b")
     graphs = (a.to_ir(), b.to_ir())
-    _check_same_face(graphs, shown)
-    tally, first = _evaluate(graphs, shown, samples, seed, evaluation_threads)
-    latency = _latency(graphs, _one_row(first[0], graphs[0]), runs, threads)
+    runners = (_runner(a, graphs[0], evaluation_threads), _runner(b, graphs[1], evaluation_threads))
+    alignment = align(runners[0].face, runners[1].face, shown)
+    tally, first = _evaluate(graphs[0], runners, alignment, shown, samples, seed)
+    if threads != evaluation_threads:
+        runners = (_runner(a, graphs[0], threads), _runner(b, graphs[1], threads))
+    latency = _latency(runners, alignment, _one_row(first[0], runners[0]), runs)
     sides = [
-        Side(shown[i], file_bytes[i] or serialized_bytes(graphs[i]), tally.accuracy(i), latency[i]) for i in (0, 1)
+        Side(
+            shown[i],
+            file_bytes[i] or _bytes_of(model, graphs[i]),
+            tally.accuracy(i),
+            latency[i],
+            runners[i].runtime,
+        )
+        for i, model in enumerate((a, b))
     ]
     return Comparison(
         a=sides[0],
@@ -101,29 +110,18 @@ def compare(
         samples=tally.rows if samples is not None else 0,
         agreement=tally.agreement,
         outputs=tuple(OutputSqnr(name, total.db) for name, total in tally.sums.items()),
-        layers=tuple(_layers(graphs, first, evaluation_threads)),
+        layers=tuple(_layers(graphs, alignment, first, evaluation_threads)),
         runs=runs,
         threads=threads,
     )
 
 
-def _check_same_face(graphs: tuple[ir.Model, ir.Model], shown: tuple[str, str]) -> None:
-    for what, side in (("inputs", _input_names), ("outputs", _output_names)):
-        left, right = side(graphs[0]), side(graphs[1])
-        if set(left) != set(right):
-            raise UsageError(
-                f"the two models have different {what}: {', '.join(left)} against {', '.join(right)}",
-                where=f"{shown[0]} and {shown[1]}",
-                next="compare models of the same network; `bitwright inspect` lists inputs and outputs",
-            )
+def _runner(model: ComparedModel, graph: ir.Model, threads: int) -> Runner:
+    return ProgramRunner(model, threads) if model.is_lowered else OnnxRunner(graph, threads)
 
 
-def _input_names(model: ir.Model) -> list[str]:
-    return [str(value.name) for value in model.graph.inputs if value.name not in model.graph.initializers]
-
-
-def _output_names(model: ir.Model) -> list[str]:
-    return [str(value.name) for value in model.graph.outputs]
+def _bytes_of(model: ComparedModel, graph: ir.Model) -> int:
+    return len(model.to_tflite()) if model.is_lowered else serialized_bytes(graph)
 
 
 class _Tally:
@@ -168,39 +166,41 @@ class _Tally:
 
 
 def _evaluate(
-    graphs: tuple[ir.Model, ir.Model],
+    graph: ir.Model,
+    runners: tuple[Runner, Runner],
+    alignment: Alignment,
     shown: tuple[str, str],
     samples: LabelledSamples | None,
     seed: int,
-    threads: int,
 ) -> tuple[_Tally, list[Feeds]]:
     """Outputs of both models over all samples, and the first few samples."""
     first: list[Feeds] = []
     numbered: Iterator[tuple[int, Feeds]]
     if samples is None:
         tally = _Tally(None)
-        numbered = ((i, random_feeds(graphs[0], seed + i)) for i in range(LAYER_SAMPLES))
+        numbered = ((i, random_feeds(graph, seed + i)) for i in range(LAYER_SAMPLES))
     else:
         tally = _Tally(samples.labels)
         # Labels go by place: a drawn sample keeps the index it has in the whole data.
         numbered = ((place, dict(feeds)) for place, (_, feeds) in enumerate(samples))
-    sessions = [_session(graph, threads) for graph in graphs]
-    names = _output_names(graphs[0])
-    for batch in _batches(numbered, BATCH if _free_batch(graphs) else 1):
+    for batch in _batches(numbered, BATCH if all(map(_free_batch, runners)) else 1):
         if len(first) < LAYER_SAMPLES:
             first.extend(feeds for _, feeds in batch[: LAYER_SAMPLES - len(first)])
-        feeds = _stack([feeds for _, feeds in batch])
+        stacked = _stack([feeds for _, feeds in batch])
         made = []
-        for session, name in zip(sessions, shown, strict=True):
+        for runner, feeds, name in zip(runners, (stacked, alignment.feeds(stacked)), shown, strict=True):
             try:
-                made.append(dict(zip(names, session.run(names, feeds), strict=True)))
+                made.append(runner.run(feeds))
+            except BitwrightError as error:
+                error.where = error.where or f"{name}, samples {batch[0][0]} to {batch[-1][0]}"
+                raise
             except Exception as error:  # ONNX Runtime raises bare RuntimeError subclasses of its own
                 raise SampleError(
-                    f"ONNX Runtime cannot run the model on this data: {str(error).strip().splitlines()[0][:300]}",
+                    f"{runner.runtime} cannot run the model on this data: {str(error).strip().splitlines()[0][:300]}",
                     where=f"{name}, samples {batch[0][0]} to {batch[-1][0]}",
                     next="look at the shapes with `bitwright inspect`",
                 ) from error
-        tally.add([place for place, _ in batch], (made[0], made[1]))
+        tally.add([place for place, _ in batch], (made[0], alignment.results(made[1])))
     if not first:
         raise SampleError("there is no sample to compare on", next="give data with at least one sample")
     return tally, first
@@ -219,43 +219,36 @@ def _stack(rows: Sequence[Feeds]) -> Feeds:
     return {name: np.concatenate([feeds[name] for feeds in rows]) for name in rows[0]}
 
 
-def _free_batch(graphs: Sequence[ir.Model]) -> bool:
-    """True when every input and output of both models starts with a dimension that is not fixed."""
-    values = [v for g in graphs for v in (*g.graph.inputs, *g.graph.outputs) if v.name not in g.graph.initializers]
-    return all(v.shape is not None and len(v.shape) > 0 and not isinstance(v.shape[0], int) for v in values)
+def _free_batch(runner: Runner) -> bool:
+    """True when every input and output starts with a dimension that is not fixed."""
+    ports = (*runner.face.inputs, *runner.face.outputs)
+    return all(port.shape is not None and port.shape[:1] == (None,) for port in ports)
 
 
-def _one_row(feeds: Feeds, model: ir.Model) -> Feeds:
+def _one_row(feeds: Feeds, runner: Runner) -> Feeds:
     """The first sample at batch 1, where the batch is free."""
-    if not _free_batch([model]):
-        return feeds
-    return {name: array[:1] for name, array in feeds.items()}
+    return {name: array[:1] for name, array in feeds.items()} if _free_batch(runner) else feeds
 
 
-def _session(model: ir.Model, threads: int) -> Any:
-    with tempfile.TemporaryDirectory(prefix="bitwright-") as folder:
-        path = Path(folder, "model.onnx")
-        write_model(model, path, external_threshold=EXTERNAL_BYTES)
-        return open_session(path, threads=threads)
-
-
-def _latency(graphs: tuple[ir.Model, ir.Model], feeds: Feeds, runs: int, threads: int) -> list[Latency]:
+def _latency(runners: tuple[Runner, Runner], alignment: Alignment, feeds: Feeds, runs: int) -> list[Latency]:
     """Milliseconds of each model; the two are run in turns, so that both see the same machine."""
-    sessions = [_session(graph, threads) for graph in graphs]
+    given = (feeds, {name: np.ascontiguousarray(array) for name, array in alignment.feeds(feeds).items()})
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(WARM_UP):
-        for session in sessions:
-            session.run(None, feeds)
+        for runner, own in zip(runners, given, strict=True):
+            runner.run(own)
     for _ in range(runs):
-        for session, taken in zip(sessions, times, strict=True):
+        for runner, own, taken in zip(runners, given, times, strict=True):
             start = time.perf_counter_ns()
-            session.run(None, feeds)
+            runner.run(own)
             taken.append((time.perf_counter_ns() - start) / 1e6)
     return [Latency(statistics.median(taken), min(taken), max(taken)) for taken in times]
 
 
-def _layers(graphs: tuple[ir.Model, ir.Model], samples: Sequence[Feeds], threads: int) -> Iterator[LayerSqnr]:
-    """Error of every float value that both graphs have, in graph order."""
+def _layers(
+    graphs: tuple[ir.Model, ir.Model], alignment: Alignment, samples: Sequence[Feeds], threads: int
+) -> Iterator[LayerSqnr]:
+    """Error of every float value that both graphs have, in graph order, as ONNX Runtime runs them."""
     left, right = float_values(graphs[0]), float_values(graphs[1])
     shared = [name for name in left if name in right]
     if not shared:
@@ -265,7 +258,8 @@ def _layers(graphs: tuple[ir.Model, ir.Model], samples: Sequence[Feeds], threads
     for names in groups(graphs[0], shared, batch=batch):
         sums = {name: SqnrSum() for name in names}
         for feeds in samples:
-            made = [execution.run(feeds, names) for execution in executions]
+            given = (feeds, alignment.feeds(feeds))
+            made = [execution.run(own, names) for execution, own in zip(executions, given, strict=True)]
             for name, total in sums.items():
                 if made[0][name].shape == made[1][name].shape:
                     total.add(made[0].pop(name), made[1].pop(name))

@@ -27,12 +27,13 @@ class Latency:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two models: bytes of its file, share of right answers (None without labels), latency."""
+    """One of the two models: bytes of its file, share of right answers (None without labels), latency, and on what."""
 
     name: str
     bytes: int
     accuracy: float | None
     latency: Latency
+    runtime: str = "ONNX Runtime"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -40,6 +41,7 @@ class Side:
             "name": self.name,
             "bytes": self.bytes,
             "accuracy": self.accuracy,
+            "runtime": self.runtime,
             "latency_ms": {
                 "median": self.latency.median_ms,
                 "min": self.latency.min_ms,
@@ -157,6 +159,8 @@ class Comparison:
             shown.add_row("top-1 agreement", "", "", f"{100 * self.agreement:.2f} %")
         for output in self.outputs:
             shown.add_row(cell(f"output {output.name}"), "", "", db_text(output.sqnr_db))
+        if self.a.runtime != self.b.runtime or self.a.runtime != "ONNX Runtime":
+            shown.add_row("runs on", self.a.runtime, self.b.runtime, "")
         left, right = self.a.latency, self.b.latency
         shown.add_row(
             f"latency, {self.threads} thread{'s' if self.threads > 1 else ''}, batch 1",

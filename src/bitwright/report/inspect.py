@@ -12,7 +12,11 @@ import onnx_ir as ir
 
 from bitwright.graph.io import OPSETS_READ
 from bitwright.graph.text import to_text
+from bitwright.program.program import Program
+from bitwright.program.text import tensor_text
+from bitwright.program.text import to_text as program_text
 from bitwright.quantization.plan import Plan, Role
+from bitwright.report.program_sizes import sizes_of_program
 from bitwright.report.quantize_report import FloatNode, counts_table, float_table
 from bitwright.report.render import Section, bytes_text, cell, plain_text
 from bitwright.report.sizes import Sizes, parameter_count, sizes_of
@@ -55,14 +59,15 @@ class Inspection:
     Args:
         source: where it came from.
         inputs, outputs: the graph's face.
-        opsets: version by domain; "" is ONNX's own.
+        format: "onnx" or "tflite".
+        opsets: version by domain; "" is ONNX's own. Empty for .tflite.
         parameters: how many weights it has.
         sizes: bytes by kind.
         operators: nodes by operator, most frequent first.
         quantized: the plan the file carries; None for a float model.
         target: the runtime that `preview` is for.
         preview: what int8 would do to a float model on `target`; None for a quantized one.
-        graph_text: the graph in ONNX's textual syntax.
+        graph_text: the graph in ONNX's textual syntax; a .tflite's Program as text.
     """
 
     source: str | None
@@ -76,6 +81,7 @@ class Inspection:
     target: str
     preview: Plan | None
     graph_text: str
+    format: str = "onnx"
 
     @property
     def float_nodes(self) -> tuple[FloatNode, ...]:
@@ -90,6 +96,7 @@ class Inspection:
             "source": self.source,
             "inputs": [{"name": p.name, "type": p.type} for p in self.inputs],
             "outputs": [{"name": p.name, "type": p.type} for p in self.outputs],
+            "format": self.format,
             "opsets": dict(self.opsets),
             "parameters": self.parameters,
             "bytes": self.sizes.to_dict(),
@@ -117,9 +124,10 @@ class Inspection:
         from rich.text import Text
 
         opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in self.opsets.items())
+        spelled = f"opset {opsets}" if self.format == "onnx" else ".tflite"
         parts: list[RenderableType] = [
             Text(f"{self.source or 'model'}", style="bold"),
-            Text(f"{self.parameters:,} parameters, {bytes_text(self.sizes.total)}, opset {opsets}"),
+            Text(f"{self.parameters:,} parameters, {bytes_text(self.sizes.total)}, {spelled}"),
             self._face_table(),
             self._bytes_table(),
             self._operators_table(),
@@ -194,6 +202,42 @@ def inspect(model: InspectedModel, *, target: str = "onnxruntime", file_bytes: i
         target=target,
         preview=None if model.plan is not None else _preview(model.graph, target),
         graph_text=to_text(graph),
+    )
+
+
+def inspect_program(
+    program: Program,
+    *,
+    source: str | None = None,
+    file_bytes: int,
+    graph: ir.Model | None = None,
+    plan: Plan | None = None,
+    target: str = "litert",
+) -> Inspection:
+    """What a Program holds.
+
+    Args:
+        program: of a .tflite file, or lowered.
+        source: the file.
+        file_bytes: its bytes.
+        graph, plan: what it was raised to; without a graph nothing is said of how nodes compute.
+        target: for a float model, the runtime to say for what int8 would leave float.
+    """
+    operators = Counter(operator.kind for operator in program.operators)
+    constants = [t for t in program.tensors.values() if t.data is not None and t.dtype not in ("i64", "bool")]
+    return Inspection(
+        source=source,
+        inputs=tuple(Port(p.name, tensor_text(program.tensors[p.tensor])) for p in program.inputs),
+        outputs=tuple(Port(p.name, tensor_text(program.tensors[p.tensor])) for p in program.outputs),
+        opsets={},
+        parameters=sum(tensor.elements for tensor in constants if tensor.dtype != "i32" or tensor.qparams is not None),
+        sizes=sizes_of_program(program, file_bytes),
+        operators=dict(operators.most_common()),
+        quantized=plan,
+        target=target,
+        preview=None if plan is not None or graph is None else _preview(graph, target),
+        graph_text=program_text(program),
+        format="tflite",
     )
 
 

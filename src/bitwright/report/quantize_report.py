@@ -140,7 +140,7 @@ def make_quantize_report(
     after: ir.Model,
     plan: Plan,
     *,
-    exported: ir.Model,
+    after_sizes: Sizes,
     source: str | None = None,
     source_bytes: int | None = None,
     method: str | None = None,
@@ -155,7 +155,7 @@ def make_quantize_report(
         before: the prepared float graph.
         after: the same graph after apply_plan: its initializers are QuantizedTensor.
         plan: what was decided.
-        exported: the file's own graph.
+        after_sizes: bytes of the file that the plan makes, by kind.
         source: as in QuantizeReport.
         source_bytes: bytes of the file that was read; the prepared graph is serialized to find out when None.
         method: as in QuantizeReport.
@@ -178,7 +178,7 @@ def make_quantize_report(
         method=method,
         samples=samples,
         before=sizes_of(before, total=source_bytes),
-        after=sizes_of(exported),
+        after=after_sizes,
         counts=plan.counts(),
         float_nodes=tuple(FloatNode(n.name, n.op, n.reason) for n in plan.float_nodes()),
         worst_tensors=tuple(errors[:WORST]),

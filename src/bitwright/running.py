@@ -1,0 +1,165 @@
+"""Running: a model on arrays, by the numpy references or by a runtime that is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import SampleError, UsageError
+from bitwright.graph.io import atomic_output
+from bitwright.lowering.layout import LAYOUT, PortLayouts, composed, layouts_of, read_layouts, undone
+from bitwright.model import Model
+from bitwright.numerics.requantize import Rounding
+from bitwright.program.program import Program
+from bitwright.program.reference import Reference
+from bitwright.reading import is_tflite, read_model, read_program
+from bitwright.report.runners import OnnxRunner
+from bitwright.runtime.litert import LiteRT
+from bitwright.runtime.ports import caller_shape, run_rows
+
+Arrays = dict[str, NDArray[Any]]
+
+RUNTIMES = ("reference", "litert", "onnxruntime")
+ROUNDINGS: tuple[str, ...] = get_args(Rounding)
+
+#: The name of an input that was given without one: the model's only input.
+ONLY = ""
+
+
+def run(
+    model: Any,
+    feeds: Mapping[str, NDArray[Any]] | NDArray[Any],
+    *,
+    runtime: str = "reference",
+    rounding: Rounding | None = None,
+) -> Arrays:
+    """Run a model once, or row by row.
+
+    Args:
+        model: a Model, or what `load` takes.
+        feeds: inputs by name, or the array of the only one; many rows where the model takes one. A quantized input
+            takes its own integers, or floats; when all inputs are floats, outputs are as well. A .tflite takes data in
+            its own layout, or in that of the model it was lowered from where only that fits.
+        runtime: "reference" (numpy), "litert" or "onnxruntime".
+        rounding: of the reference: "tflite_double" (the default) gives the integers of LiteRT's own kernels,
+            "fp32_even" those of XNNPACK, its default for 8-bit operators on most processors, "tflite_single" those of
+            kernels built with single rounding.
+
+    Returns:
+        Outputs by name.
+
+    Raises:
+        UsageError: an unknown runtime or rounding.
+        SampleError: an input is missing, or does not fit.
+        UnsupportedOpError: the model cannot be lowered for the runtime: all its nodes that cannot, with reasons.
+        MissingDependencyError: the runtime is not installed.
+    """
+    if runtime not in RUNTIMES:
+        raise UsageError(f"unknown runtime {runtime!r}", next=f"one of {', '.join(RUNTIMES)}")
+    if rounding is not None and runtime != "reference":
+        raise UsageError(f"{runtime} rounds as it does", next="leave the rounding out, or take runtime reference")
+    if rounding is not None and rounding not in ROUNDINGS:
+        raise UsageError(f"unknown rounding {rounding!r}", next=f"one of {', '.join(ROUNDINGS)}")
+    if runtime == "onnxruntime":
+        return _on_onnxruntime(read_model(model), feeds)
+    program: Program
+    if is_tflite(model):  # what cannot be raised can still be run
+        program = read_program(model)
+        given = _named(feeds, [port.name for port in program.inputs])
+        layouts = _layouts_that_fit(program, given)
+    else:
+        loaded = read_model(model)
+        program = loaded.to_program()
+        given = _named(feeds, [port.name for port in program.inputs])
+        own = read_layouts(loaded.graph.metadata_props.get(LAYOUT))
+        layouts = (
+            _layouts_that_fit(program, given)
+            if loaded.file_program is not None
+            else composed(undone(own), layouts_of(program))
+        )
+    as_floats = all(array.dtype.kind == "f" for array in given.values())
+    if runtime == "litert":
+        from bitwright.formats.tflite.write import write_tflite
+
+        session = LiteRT(write_tflite(program), program)
+        return run_rows(program, session.run, given, layouts=layouts, as_floats=as_floats)
+    reference = Reference(replace(program, rounding=rounding or program.rounding))
+    return run_rows(program, reference.run, given, layouts=layouts, as_floats=as_floats)
+
+
+def _layouts_that_fit(program: Program, given: Arrays) -> PortLayouts:
+    """The file's own layout, or that of the model it was lowered from where the inputs fit that one alone."""
+    told = layouts_of(program)
+
+    def fits(places: PortLayouts) -> bool:
+        shapes = {port.name: caller_shape(program, port, places) for port in program.inputs}
+        return all(array.shape[1:] == shapes[name][1:] for name, array in given.items() if name in shapes)
+
+    return told if not fits(PortLayouts()) and fits(told) else PortLayouts()
+
+
+def _on_onnxruntime(model: Model, feeds: Mapping[str, NDArray[Any]] | NDArray[Any]) -> Arrays:
+    runner = OnnxRunner(model.to_ir(), threads=1)
+    given = _named(feeds, [port.name for port in runner.face.inputs])
+    try:
+        return runner.run(given)
+    except Exception as error:  # ONNX Runtime raises bare RuntimeError subclasses of its own
+        raise SampleError(
+            f"ONNX Runtime cannot run the model on this data: {str(error).strip().splitlines()[0][:300]}",
+            where=model.source,
+            next="look at the shapes with `bitwright inspect`",
+        ) from error
+
+
+def _named(feeds: Mapping[str, NDArray[Any]] | NDArray[Any], names: Sequence[str]) -> Arrays:
+    given: Mapping[str, NDArray[Any]] = feeds if isinstance(feeds, Mapping) else {ONLY: np.asarray(feeds)}
+    if ONLY in given and ONLY not in names:
+        if len(names) != 1:
+            raise SampleError(
+                f"the model has {len(names)} inputs, and one array has no name",
+                next=f"name it: {', '.join(names)}",
+            )
+        given = {names[0] if name == ONLY else name: array for name, array in given.items()}
+    if unknown := sorted(set(given) - set(names)):
+        raise SampleError(f"no input is named {', '.join(unknown)}", next=f"the model has {', '.join(names)}")
+    return dict(given)
+
+
+def read_inputs(texts: Sequence[str]) -> Arrays:
+    """Inputs by name from texts "NAME=FILE.npy", "FILE.npy" (the only input) or "FILE.npz" (arrays by input name).
+
+    Raises:
+        SampleError: a file that is missing or holds no array.
+    """
+    found: Arrays = {}
+    for text in texts:
+        name, _, path = text.partition("=") if "=" in text and not os.path.exists(text) else (ONLY, "", text)
+        try:
+            held = np.load(path, allow_pickle=False)
+            if isinstance(held, np.lib.npyio.NpzFile):
+                with held:
+                    found |= {key: held[key] for key in held.files}
+            else:
+                found[name] = held
+        except (OSError, ValueError, EOFError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "it holds no array"
+            raise SampleError(
+                f"the input cannot be read: {reason}", where=path, next="give .npy, or .npz with arrays by input name"
+            ) from error
+    return found
+
+
+def write_arrays(arrays: Arrays, path: Path) -> None:
+    """Write arrays by name to an .npz, whole or not at all.
+
+    Raises:
+        OutputError: the folder is not writable, the disk is full.
+    """
+    with atomic_output(path) as folder:
+        np.savez(folder / path.name, **arrays)  # type: ignore[arg-type]  # numpy's stub takes keywords for allow_pickle
