@@ -26,6 +26,7 @@ bench: $(VENV)/.stamp
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.process --networks mobilenetv2 resnet50
 	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.mutations --count 20000
 
 # The demonstration needs the package alone; tests and measurements need everything.
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
