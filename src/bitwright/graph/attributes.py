@@ -21,3 +21,9 @@ def ints_attribute(node: ir.Node, name: str) -> tuple[int, ...]:
     """A list of integers, empty when the node has none."""
     attribute = node.attributes.get(name)
     return () if attribute is None or attribute.is_ref() else tuple(attribute.as_ints())
+
+
+def has_subgraph(node: ir.Node) -> bool:
+    """True for If, Loop, Scan and whatever else carries a graph."""
+    kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+    return any(attribute.type in kinds for attribute in node.attributes.values())

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
-from bitwright.graph.attributes import int_attribute, ints_attribute
+from bitwright.graph.attributes import has_subgraph, int_attribute, ints_attribute
 from bitwright.graph.constants import HalfTensor, QuantizedTensor, constant_of
 
 Array = NDArray[Any]
@@ -135,7 +135,7 @@ class _Walk:
                 return [np.array(math.prod(shape), np.int64)]
             end = int_attribute(node, "end", len(shape))
             return [np.array(shape[int_attribute(node, "start", 0) : end], np.int64)]
-        if node.op_type in _RANDOM or node.domain not in ("", "ai.onnx") or _has_graphs(node):
+        if node.op_type in _RANDOM or node.domain not in ("", "ai.onnx") or has_subgraph(node):
             return None
         if not any(value is not None for value in node.inputs):
             return None
@@ -187,7 +187,7 @@ def _input_shape(value: ir.Value, given: Sequence[int] | None) -> Shape:
         raise UsageError(
             "an input has no shape",
             where=where,
-            next="say it: input_shapes={name: shape}, --input-shape name=1,3,32,32",
+            next="export the model with a shape for every input",
         )
     if value.shape is None or given is None:
         return tuple(int(d) for d in given or ()) if value.shape is None else _filled(value.shape)
@@ -222,10 +222,6 @@ def _pooled(node: ir.Node, shape: Shape, inferred: Shape) -> Shape:
     strides, pads = ints_attribute(node, "strides") or (1,) * rank, ints_attribute(node, "pads") or (0,) * 2 * rank
     spatial = [out - ((out - 1) * strides[i] >= shape[i + 2] + pads[i]) for i, out in enumerate(inferred[2:])]
     return (*inferred[:2], *spatial)
-
-
-def _has_graphs(node: ir.Node) -> bool:
-    return any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values())
 
 
 def _evaluated(node: ir.Node, arrays: Mapping[str, Array], imports: list[Any]) -> Sequence[Array] | None:

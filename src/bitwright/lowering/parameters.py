@@ -8,30 +8,9 @@ from bitwright.lowering.refusal import Refusal
 from bitwright.numerics.qparams import QuantParams
 from bitwright.quantization.plan import Plan, Role
 
-#: Real ranges that kernels give their results in, whatever was measured.
+#: Real ranges that kernels give their results in, whatever was measured: `fixed_qparams` has their parameters.
 #: Source: TensorFlow Lite, quantization specification.
-UNIT, SIGNED_UNIT, LOG_UNIT = "unit", "signed-unit", "log-unit"
-
-_FIXED: dict[tuple[str, str], tuple[float, int]] = {
-    (UNIT, "i8"): (1 / 256, -128),
-    (UNIT, "u8"): (1 / 256, 0),
-    (UNIT, "i16"): (1 / 32768, 0),
-    (SIGNED_UNIT, "i8"): (1 / 128, 0),
-    (SIGNED_UNIT, "u8"): (1 / 128, 128),
-    (SIGNED_UNIT, "i16"): (1 / 32768, 0),
-    (LOG_UNIT, "i8"): (16 / 256, 127),
-    (LOG_UNIT, "u8"): (16 / 256, 255),
-}
-
-
-def fixed(bounds: str, storage: str) -> QuantParams:
-    """The parameters that a kernel with a known range gives its result in.
-
-    >>> fixed(UNIT, "i8")
-    QuantParams(i8, scale=0.00390625, zero_point=-128)
-    """
-    scale, zero_point = _FIXED[bounds, storage]
-    return QuantParams((scale,), (zero_point,), storage)
+UNIT, SIGNED_UNIT, LOG_UNIT = (0.0, 1.0), (-1.0, 1.0), (-16.0, 0.0)
 
 
 def is_legacy(plan: Plan | None) -> bool:

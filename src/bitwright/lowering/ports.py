@@ -53,7 +53,7 @@ _AGNOSTIC = {
         "Min",
         "Sum",
     ),
-    *("Mean", "Pad", "Concat", "Split", "Slice"),
+    *("Max", "Min", "Sum", "Mean", "Pad", "Concat", "Split", "Slice"),
 }
 
 

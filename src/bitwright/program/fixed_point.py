@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bitwright.numerics.fixed_point import wrap
 from bitwright.numerics.qparams import STORAGES
@@ -11,6 +11,7 @@ from bitwright.numerics.requantize import (
     INT32_MAX,
     INT32_MIN,
     Int64s,
+    Rounding,
     fp32_even,
     fp64_away,
     quantize_multiplier,
@@ -108,17 +109,27 @@ def requantized(
         if in_float64 and call.rounding != "tflite_single":
             rounded = fp64_away(values, real_multiplier)
         else:
-            rounded = _in_fixed_point(call, values, real_multiplier, is_wide=is_wide)
+            multiplier, shift = quantize_multiplier(real_multiplier)
+            if is_wide:
+                rounded = tflite_int64(values, multiplier, shift)
+            else:
+                rounded = in_fixed_point(values, multiplier, shift, call.rounding)
         rounded = wrap(rounded + call.output.zero_point)
     low, high = activation_bounds(activation, call.output, on_xnnpack=on_xnnpack)
     return np.clip(rounded, low, high, out=rounded).astype(DTYPES[call.output.dtype])
 
 
-def _in_fixed_point(call: Call, values: Int64s, real_multiplier: NDArray[np.float64], *, is_wide: bool) -> Int64s:
-    multiplier, shift = quantize_multiplier(real_multiplier)
-    if is_wide:
-        return tflite_int64(values, multiplier, shift)
-    if call.rounding == "tflite_single":
+def in_fixed_point(values: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, rounding: Rounding) -> Int64s:
+    """round(values * real_multiplier), as LiteRT's own kernels do it with 32-bit accumulators.
+
+    Args:
+        values: int32; where a multiplier above 1 takes them out of int32 they wrap, as they do on x86.
+        multiplier, shift: of `quantize_multiplier`; arrays broadcast against values.
+        rounding: `tflite_single` rounds once; any other twice: where XNNPACK leaves an operator to LiteRT's kernels,
+            a program of rounding `fp32_even` runs on those.
+    """
+    if rounding == "tflite_single":
         return tflite_single(values, multiplier, shift)
-    # What a left shift takes out of int32 wraps, as on x86.
-    return tflite_double(wrap(values << np.maximum(shift, 0)), multiplier, np.minimum(shift, 0))
+    shifts = np.asarray(shift)
+    shifted = wrap(np.asarray(values, dtype=np.int64) << np.maximum(shifts, 0))
+    return tflite_double(shifted, multiplier, np.minimum(shifts, 0))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitwright.numerics.fixed_point import wrap
-from bitwright.numerics.requantize import Rounding, quantize_multiplier, tflite_double, tflite_single
-from bitwright.program.definition import Call
-from bitwright.program.fixed_point import REAL_BOUNDS
+from bitwright.numerics.requantize import Rounding, quantize_multiplier
+from bitwright.program.broadcasting import infer_broadcast
+from bitwright.program.definition import Call, Definition
+from bitwright.program.fixed_point import REAL_BOUNDS, in_fixed_point
 from bitwright.program.operands import QUANTIZED, type_reason
-from bitwright.program.operator import Activation
+from bitwright.program.operator import Activation, Options
 from bitwright.program.tensor import DTYPES, Array, Tensor
 
 Int64s = NDArray[np.int64]
@@ -66,18 +67,27 @@ def power_of_two(scale: float) -> int | None:
 
 
 def scaled(x: ArrayLike, real_multiplier: float, rounding: Rounding) -> Int64s:
-    """round(x * real_multiplier) in fixed point, as LiteRT's own kernels do it.
+    """round(x * real_multiplier) by `in_fixed_point`; real_multiplier is a non-negative number."""
+    return in_fixed_point(x, *quantize_multiplier(real_multiplier), rounding)
 
-    Args:
-        x: int32 values; where a multiplier above 1 takes them out of int32 they wrap, as they do on x86.
-        real_multiplier: a non-negative number.
-        rounding: `tflite_single` rounds once; any other twice: where XNNPACK leaves an operator to LiteRT's kernels,
-            a program of rounding `fp32_even` runs on those.
-    """
-    multiplier, shift = quantize_multiplier(real_multiplier)
-    if rounding == "tflite_single":
-        return tflite_single(x, multiplier, shift)
-    return tflite_double(wrap(np.asarray(x, dtype=np.int64) << max(shift, 0)), multiplier, min(shift, 0))
+
+def takes(*types: str) -> Callable[[Call], str]:
+    """A refusal of every type but these, and of nothing else."""
+
+    def refuse(call: Call) -> str:
+        return pair_reason(call, *types)
+
+    return refuse
+
+
+def of_two(
+    kind: str,
+    reference: Callable[[Call], tuple[Array, ...]],
+    refuse: Callable[[Call], str],
+    options: type[Options] = Options,
+) -> Definition:
+    """The Definition of an elementwise operator of two operands that broadcast."""
+    return Definition(kind, infer_broadcast, reference, inputs=(2, 2), options=options, refuse=refuse)
 
 
 def store(x: ArrayLike, tensor: Tensor, low: int | None = None, high: int | None = None) -> Array:

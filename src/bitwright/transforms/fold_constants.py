@@ -8,6 +8,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from bitwright.errors import TransformError
+from bitwright.graph.attributes import has_subgraph
 from bitwright.graph.constants import HalfTensor, QuantizedTensor, constant_of
 from bitwright.transforms.lift_constants import lift_constants
 from bitwright.transforms.outcome import Outcome
@@ -109,12 +110,6 @@ def is_known_shape(node: ir.Node) -> bool:
     """True for Shape and Size of a value whose dimensions are all numbers."""
     shape = node.inputs[0].shape if is_op(node, "Shape", "Size") and node.inputs and node.inputs[0] else None
     return shape is not None and shape.is_static()
-
-
-def has_subgraph(node: ir.Node) -> bool:
-    """True for If, Loop, Scan and whatever else carries a graph."""
-    kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-    return any(attribute.type in kinds for attribute in node.attributes.values())
 
 
 def grown_bytes(node: ir.Node) -> float:

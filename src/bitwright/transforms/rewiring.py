@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from bitwright.graph.attributes import has_subgraph
 from bitwright.graph.constants import HalfTensor, QuantizedTensor, constant_of
 
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
@@ -47,8 +48,7 @@ def unique_name(graph: ir.Graph, wanted: str) -> str:
     """`wanted`, or `wanted_1`, `wanted_2`, ... : a name that no value of the graph or its subgraphs has."""
     taken = {value.name for value in graph.inputs} | set(graph.initializers)
     taken |= {value.name for node in graph for value in node.outputs}
-    kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-    if any(attribute.type in kinds for node in graph for attribute in node.attributes.values()):
+    if any(has_subgraph(node) for node in graph):
         taken |= {value.name for node in graph.all_nodes() for value in node.outputs}
         for subgraph in graph.subgraphs():
             taken |= {value.name for value in subgraph.inputs} | set(subgraph.initializers)

@@ -10,11 +10,12 @@ import onnx_ir as ir
 from bitwright.lowering.context import Array, Form
 from bitwright.lowering.element_layout import channels_last, placed
 from bitwright.lowering.lowerings.reduction import reduced
-from bitwright.lowering.parameters import LOG_UNIT, SIGNED_UNIT, UNIT, fixed
+from bitwright.lowering.parameters import LOG_UNIT, SIGNED_UNIT, UNIT
 from bitwright.lowering.refusal import Refusal
 from bitwright.lowering.step import Kernel, Step
 from bitwright.program.operator import Options
 from bitwright.program.options import AddOptions, L2NormOptions, MulOptions, SoftmaxOptions, SubOptions
+from bitwright.quantization.activations import fixed_qparams
 
 
 def _with_axis_last(step: Step, data: ir.Value, axis: int, kernel: Kernel) -> tuple[str, tuple[int, ...]]:
@@ -26,14 +27,18 @@ def _with_axis_last(step: Step, data: ir.Value, axis: int, kernel: Kernel) -> tu
     return step.low.placed(data, perm, q), perm
 
 
-def along_axis(step: Step, kind: str, options: Options, default: int, *, integer: tuple[str, ...], bounds: str) -> None:
+def along_axis(
+    step: Step, kind: str, options: Options, default: int, *, integer: tuple[str, ...], bounds: tuple[float, float]
+) -> None:
     """One operator that works along the last dimension."""
     data = step.value(0)
     shape = step.shape(data)
     axis = step.axis("axis", default, len(shape))
     kernel = step.kernel([data], integer=integer)
     tensor, perm = _with_axis_last(step, data, axis, kernel)
-    given = fixed(bounds, kernel.qparams.storage) if kernel.integer and kernel.qparams is not None else None
+    given = None
+    if kernel.integer and kernel.qparams is not None:
+        given = fixed_qparams(bounds, kernel.qparams.storage)
     result = step.result(kernel, step.build.shape(tensor), given)
     step.build.emit(kind, [tensor], [result], options)
     step.give(kernel, result, placed(shape, perm))

@@ -27,7 +27,6 @@ def _windows(step: Step) -> list[Window]:
 def _pool(
     step: Step,
     kind: str,
-    kernel: Kernel,
     tensor: str,
     windows: list[Window],
     padding: Padding,
@@ -68,7 +67,7 @@ def lower_max_pool(step: Step) -> None:
     if padding is None:
         tensor, padding = pad_for(step, tensor, windows, lowest=True), Padding.VALID
     result = step.result(kernel, _result_shape(step, kernel, windows), q)
-    _pool(step, "MAX_POOL_2D", kernel, tensor, windows, padding, kernel.activation, result)
+    _pool(step, "MAX_POOL_2D", tensor, windows, padding, kernel.activation, result)
     step.give(kernel, result, _layout(step, kernel, channels))
 
 
@@ -90,10 +89,10 @@ def lower_average_pool(step: Step) -> None:
     shape = _result_shape(step, kernel, windows)
     if correction is None:
         result = step.result(kernel, shape, q)
-        _pool(step, "AVERAGE_POOL_2D", kernel, tensor, windows, padding, kernel.activation, result)
+        _pool(step, "AVERAGE_POOL_2D", tensor, windows, padding, kernel.activation, result)
     else:
         mean = step.build.tensor(f"{step.name}_mean", shape)
-        _pool(step, "AVERAGE_POOL_2D", kernel, tensor, windows, padding, Activation.NONE, mean)
+        _pool(step, "AVERAGE_POOL_2D", tensor, windows, padding, Activation.NONE, mean)
         result = step.result(kernel, shape)
         factor = step.build.constant(f"{step.name}_correction", correction, "f32")
         step.build.emit("MUL", [mean, factor], [result], MulOptions(fused_activation_function=kernel.activation))

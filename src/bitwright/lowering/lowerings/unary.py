@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from bitwright.lowering.lowerings.composed import lower_elu_of_any_alpha
-from bitwright.lowering.parameters import SIGNED_UNIT, UNIT, fixed
+from bitwright.lowering.parameters import SIGNED_UNIT, UNIT
 from bitwright.lowering.refusal import Refusal
 from bitwright.lowering.step import Step, clamps, is_wide
 from bitwright.program.operator import Activation, Options
 from bitwright.program.options import AddOptions, DivOptions, GeluOptions, LeakyReluOptions, MulOptions
+from bitwright.quantization.activations import fixed_qparams
 from bitwright.quantization.plan import Compute
 from bitwright.quantization.rules import clamp_range
 
@@ -19,21 +20,28 @@ ALL = ("i8", "u8", "i16")
 
 
 def unary(
-    step: Step, kind: str, options: Options | None = None, *, integer: tuple[str, ...] = (), bounds: str = ""
+    step: Step,
+    kind: str,
+    options: Options | None = None,
+    *,
+    integer: tuple[str, ...] = (),
+    bounds: tuple[float, float] | None = None,
 ) -> None:
     """One operator of one operand.
 
     Args:
         kind, options: of the operator.
         integer: activation storage types that it has integer kernels for.
-        bounds: the known range of its integer result, "" when it is free.
+        bounds: the known range of its integer result, None when it is free.
     """
     data = step.value(0)
     kernel = step.kernel([data], integer=integer)
     if step.low.dtype(data) != "f32":
         raise Refusal(f"computes in {step.low.dtype(data)}")
     form = step.low.form(data, kernel.q(data))
-    given = fixed(bounds, kernel.qparams.storage) if bounds and kernel.integer and kernel.qparams is not None else None
+    given = None
+    if bounds is not None and kernel.integer and kernel.qparams is not None:
+        given = fixed_qparams(bounds, kernel.qparams.storage)
     result = step.result(kernel, step.build.shape(form.tensor), given)
     step.build.emit(kind, [form.tensor], [result], options)
     step.give(kernel, result, form.layout)
@@ -130,7 +138,7 @@ def lower_identity(step: Step) -> None:
     step.give(kernel, tensor, form.layout)
 
 
-def _plain(kind: str, *integer: str, bounds: str = "") -> Callable[[Step], None]:
+def _plain(kind: str, *integer: str, bounds: tuple[float, float] | None = None) -> Callable[[Step], None]:
     return lambda step: unary(step, kind, integer=integer, bounds=bounds)
 
 

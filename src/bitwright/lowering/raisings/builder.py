@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bitwright.errors import UnsupportedOpError
 from bitwright.graph.constants import HalfTensor, QuantizedTensor
+from bitwright.lowering.constant import STORAGE
 from bitwright.lowering.raisings.order import NCHW, Order, as_stored, between, composed, padded, permuted, placed
 from bitwright.numerics.qparams import QuantParams
 from bitwright.program.program import Program
@@ -21,20 +22,7 @@ from bitwright.quantization.plan import Compute
 Attribute = int | float | str | Sequence[int] | Sequence[str]
 
 #: ONNX's type of a storage type. Integers that stand for reals are floats in the graph.
-DATA_TYPES: dict[str, ir.DataType] = {
-    "f16": ir.DataType.FLOAT16,
-    "f32": ir.DataType.FLOAT,
-    "f64": ir.DataType.DOUBLE,
-    "i8": ir.DataType.INT8,
-    "u8": ir.DataType.UINT8,
-    "i16": ir.DataType.INT16,
-    "u16": ir.DataType.UINT16,
-    "i32": ir.DataType.INT32,
-    "u32": ir.DataType.UINT32,
-    "i64": ir.DataType.INT64,
-    "u64": ir.DataType.UINT64,
-    "bool": ir.DataType.BOOL,
-}
+DATA_TYPES: dict[str, ir.DataType] = {storage: kind for kind, storage in STORAGE.items()}
 
 #: Storage types that stand for reals when they have parameters. Wider ones do so as biases only.
 REAL_STORAGES = frozenset({"i2", "i4", "u4", "i8", "u8", "i16", "u16"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bitwright.lowering.raisings.order import NCHW
+from bitwright.lowering.raisings.order import NCHW, Order
 from bitwright.lowering.raisings.step import Step
 from bitwright.lowering.raisings.window import pads, pair, transposed_pads
 from bitwright.program.options import Conv2DOptions, DepthwiseConv2DOptions, TransposeConvOptions
@@ -16,37 +16,29 @@ _TRANSPOSED_WEIGHT = (3, 0, 1, 2)
 
 def conv_2d(step: Step) -> None:
     """CONV_2D: data [N, H, W, I], weights [O, H, W, I / G]."""
-    o, data, weight = step.options(Conv2DOptions), step.input(0), step.input(1)
-    kernel, strides = pair(weight.shape[1:3]), (o.stride_h, o.stride_w)
-    dilations = (o.dilation_h_factor, o.dilation_w_factor)
-    step.give(
-        "Conv",
-        [step.operand(0, NCHW), step.operand(1, _CONV_WEIGHT), *step.bias(2, weight.shape[0])],
-        order=NCHW,
-        activation=o.fused_activation_function,
-        kernel_shape=kernel,
-        strides=strides,
-        dilations=dilations,
-        pads=pads(o.padding, pair(data.shape[1:3]), kernel, strides, dilations),
-        group=data.shape[3] // weight.shape[3],
-    )
+    outputs, _, _, inputs = step.input(1).shape
+    _convolution(step, step.options(Conv2DOptions), _CONV_WEIGHT, outputs, step.input(0).shape[3] // inputs)
 
 
 def depthwise_conv_2d(step: Step) -> None:
     """DEPTHWISE_CONV_2D: data [N, H, W, C], weights [1, H, W, C * M]: a group for each channel."""
-    o, data, weight = step.options(DepthwiseConv2DOptions), step.input(0), step.input(1)
-    kernel, strides = pair(weight.shape[1:3]), (o.stride_h, o.stride_w)
+    outputs, channels = step.input(1).shape[3], step.input(0).shape[3]
+    _convolution(step, step.options(DepthwiseConv2DOptions), _DEPTHWISE_WEIGHT, outputs, channels)
+
+
+def _convolution(step: Step, o: Conv2DOptions | DepthwiseConv2DOptions, order: Order, outputs: int, group: int) -> None:
+    kernel, strides = pair(step.input(1).shape[1:3]), (o.stride_h, o.stride_w)
     dilations = (o.dilation_h_factor, o.dilation_w_factor)
     step.give(
         "Conv",
-        [step.operand(0, NCHW), step.operand(1, _DEPTHWISE_WEIGHT), *step.bias(2, weight.shape[3])],
+        [step.operand(0, NCHW), step.operand(1, order), *step.bias(2, outputs)],
         order=NCHW,
         activation=o.fused_activation_function,
         kernel_shape=kernel,
         strides=strides,
         dilations=dilations,
-        pads=pads(o.padding, pair(data.shape[1:3]), kernel, strides, dilations),
-        group=data.shape[3],
+        pads=pads(o.padding, pair(step.input(0).shape[1:3]), kernel, strides, dilations),
+        group=group,
     )
 
 

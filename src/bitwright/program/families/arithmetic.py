@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.numerics.requantize import quantize_multiplier, rounding_divide_by_power_of_two
-from bitwright.program.broadcasting import infer_broadcast
 from bitwright.program.definition import Call, Definition
 from bitwright.program.fixed_point import activation_bounds
-from bitwright.program.operator import Options
 from bitwright.program.options import AddOptions, SubOptions
-from bitwright.program.pairs import clamp_plain, is_quantized, pair_reason, power_of_two, scaled, store
+from bitwright.program.pairs import clamp_plain, is_quantized, of_two, pair_reason, power_of_two, scaled, store, takes
 from bitwright.program.tensor import Array
 
 Int64s = NDArray[np.int64]
@@ -200,10 +198,6 @@ def _extreme(choose: Callable[[Array, Array], Array]) -> Callable[[Call], tuple[
     return reference
 
 
-def _extreme_refused(call: Call) -> str:
-    return pair_reason(call, "f32", "i8", "u8", "i16", "i32", "i64")
-
-
 def _smaller(a: Array, b: Array) -> Array:
     return np.where(a < b, a, b)
 
@@ -212,22 +206,13 @@ def _larger(a: Array, b: Array) -> Array:
     return np.where(a > b, a, b)
 
 
-def _pair(
-    kind: str,
-    reference: Callable[[Call], tuple[Array, ...]],
-    refuse: Callable[[Call], str],
-    options: type[Options] = Options,
-) -> Definition:
-    return Definition(kind, infer_broadcast, reference, inputs=(2, 2), options=options, refuse=refuse)
-
-
 DEFINITIONS: dict[str, Definition] = {
     definition.kind: definition
     for definition in (
-        _pair("ADD", _sum(1, AddOptions), _sum_refused(AddOptions), AddOptions),
-        _pair("SUB", _sum(-1, SubOptions), _sum_refused(SubOptions), SubOptions),
-        _pair("SQUARED_DIFFERENCE", _squared_difference, _squared_difference_refused),
-        _pair("MINIMUM", _extreme(_smaller), _extreme_refused),
-        _pair("MAXIMUM", _extreme(_larger), _extreme_refused),
+        of_two("ADD", _sum(1, AddOptions), _sum_refused(AddOptions), AddOptions),
+        of_two("SUB", _sum(-1, SubOptions), _sum_refused(SubOptions), SubOptions),
+        of_two("SQUARED_DIFFERENCE", _squared_difference, _squared_difference_refused),
+        of_two("MINIMUM", _extreme(_smaller), takes("f32", "i8", "u8", "i16", "i32", "i64")),
+        of_two("MAXIMUM", _extreme(_larger), takes("f32", "i8", "u8", "i16", "i32", "i64")),
     )
 }

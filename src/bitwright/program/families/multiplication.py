@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,12 +9,10 @@ from bitwright.errors import SampleError
 from bitwright.numerics.fixed_point import leading_zeros, multiply, reciprocal
 from bitwright.numerics.requantize import fp32_even, quantize_multiplier, rounding_divide_by_power_of_two
 from bitwright.numerics.rounding import to_int32
-from bitwright.program.broadcasting import infer_broadcast
 from bitwright.program.definition import Call, Definition
 from bitwright.program.fixed_point import activation_bounds
-from bitwright.program.operator import Options
 from bitwright.program.options import DivOptions, MulOptions
-from bitwright.program.pairs import clamp_plain, is_quantized, pair_reason, scaled, store
+from bitwright.program.pairs import clamp_plain, is_quantized, of_two, pair_reason, scaled, store, takes
 from bitwright.program.tensor import Array, Tensor
 
 Int64s = NDArray[np.int64]
@@ -160,29 +156,13 @@ def _int16_reason(call: Call) -> str:
     return ""
 
 
-def _plain(*types: str) -> Callable[[Call], str]:
-    def refuse(call: Call) -> str:
-        return pair_reason(call, *types)
-
-    return refuse
-
-
-def _pair(
-    kind: str,
-    reference: Callable[[Call], tuple[Array, ...]],
-    refuse: Callable[[Call], str],
-    options: type[Options] = Options,
-) -> Definition:
-    return Definition(kind, infer_broadcast, reference, inputs=(2, 2), options=options, refuse=refuse)
-
-
 DEFINITIONS: dict[str, Definition] = {
     definition.kind: definition
     for definition in (
-        _pair("MUL", _multiply, _multiply_refused, MulOptions),
-        _pair("DIV", _divide, _divide_refused, DivOptions),
-        _pair("FLOOR_DIV", _whole_quotient, _plain("f32", "i32")),
-        _pair("FLOOR_MOD", _remainder, _plain("f32", "i32", "i64")),
-        _pair("POW", _power, _plain("f32", "i32")),
+        of_two("MUL", _multiply, _multiply_refused, MulOptions),
+        of_two("DIV", _divide, _divide_refused, DivOptions),
+        of_two("FLOOR_DIV", _whole_quotient, takes("f32", "i32")),
+        of_two("FLOOR_MOD", _remainder, takes("f32", "i32", "i64")),
+        of_two("POW", _power, takes("f32", "i32")),
     )
 }

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import ModelError
+from bitwright.numerics.fixed_point import wrap
 from bitwright.numerics.requantize import quantize_multiplier, tflite_double, tflite_single
 from bitwright.numerics.rounding import round_half_away
 from bitwright.program.definition import Call, Definition
 from bitwright.program.operands import QUANTIZED, axis_of, axis_operand, integers, parameters_reason, type_reason
 from bitwright.program.options import ArgMaxOptions, ArgMinOptions, ReducerOptions
+from bitwright.program.pairs import store
 from bitwright.program.tensor import DTYPES, Array, Shape
 
 Int64s = NDArray[np.int64]
@@ -45,11 +47,6 @@ def _count(call: Call) -> int:
 def _total(call: Call, dtype: type[np.generic]) -> Array:
     keep = call.options(ReducerOptions).keep_dims
     return np.asarray(np.sum(call.array(0), axis=_axes(call), dtype=dtype, keepdims=keep))
-
-
-def _wrapped(x: Int64s) -> Int64s:
-    """What an int32 accumulator holds."""
-    return x.astype(np.int32).astype(np.int64)
 
 
 def _refuse_sums(call: Call) -> str:
@@ -86,16 +83,9 @@ def _mean(call: Call) -> tuple[Array, ...]:
 
 def _requantized_total(call: Call, total: Int64s, count: int, multiplier: int, shift: int) -> Array:
     """The sum of q - zero_point times a multiplier, as an integer of the result."""
-    accumulator = _wrapped(_wrapped(total) - call.input(0).zero_point * count)
+    accumulator = wrap(wrap(total) - call.input(0).zero_point * count)
     round_fixed = tflite_single if call.rounding == "tflite_single" else tflite_double
-    return _clamped(call, round_fixed(accumulator, multiplier, shift) + call.output.zero_point)
-
-
-def _clamped(call: Call, values: Array) -> Array:
-    dtype = DTYPES[call.output.dtype]
-    info = np.iinfo(dtype)
-    clamped: Array = np.clip(values, info.min, info.max).astype(dtype)
-    return clamped
+    return store(round_fixed(accumulator, multiplier, shift) + call.output.zero_point, call.output)
 
 
 def _total_fp32(call: Call, total: Int64s, count: int, scale: np.float32) -> Array:
@@ -104,7 +94,7 @@ def _total_fp32(call: Call, total: Int64s, count: int, scale: np.float32) -> Arr
     Source: XNNPACK operators/reduce-nd.c: the zero_point of the input is part of that of the conversion from int32.
     """
     shift = np.float32(call.output.zero_point) - np.float32(count * call.input(0).zero_point) * scale
-    return _clamped(call, np.rint(total.astype(np.float32) * scale + shift))
+    return store(np.rint(total.astype(np.float32) * scale + shift), call.output)
 
 
 def _ratio(call: Call) -> np.float32:
@@ -132,7 +122,7 @@ def _sum(call: Call) -> tuple[Array, ...]:
 
 def _sum_i16(call: Call, total: Int64s) -> Array:
     """round_half_away(sum * scale) in float32: LiteRT's optimized kernel, as XNNPACK has none of 16 bits."""
-    return _clamped(call, round_half_away(_wrapped(total).astype(np.float32) * _ratio(call)))
+    return store(round_half_away(wrap(total).astype(np.float32) * _ratio(call)), call.output)
 
 
 def _refuse_extreme(call: Call) -> str:
@@ -183,14 +173,14 @@ def _product(call: Call) -> tuple[Array, ...]:
     for step in steps[1:]:
         current = _requantized_product(current * step, multiplier, shift)
     current = _requantized_product(current, multiplier, shift) + call.output.zero_point
-    return (_clamped(call, current).reshape(call.output.shape),)
+    return (store(current, call.output).reshape(call.output.shape),)
 
 
 def _requantized_product(x: Int64s, multiplier: int, shift: int) -> Int64s:
     """round(x * real_multiplier), ties upward, with the multiplier reduced to 16 bits."""
     reduced = (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
     total_shift = 15 - shift
-    return _wrapped((x * reduced + (1 << (total_shift - 1))) >> total_shift)
+    return wrap((x * reduced + (1 << (total_shift - 1))) >> total_shift)
 
 
 def _position_shape(call: Call) -> tuple[Shape, ...]:
