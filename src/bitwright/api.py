@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import onnx_ir as ir
+
 from bitwright.calibration.collect import Request, collect
 from bitwright.calibration.feeds import Feeds, input_specs
 from bitwright.calibration.files import open_path
@@ -19,6 +21,7 @@ from bitwright.exporters.onnx.read import from_onnx
 from bitwright.graph.constants import held_as_floats
 from bitwright.graph.digest import digest
 from bitwright.importers.load import load_graph
+from bitwright.lowering.raise_program import raise_program
 from bitwright.model import Model
 from bitwright.program.program import Program
 from bitwright.quantization.apply import apply_plan
@@ -41,8 +44,6 @@ from bitwright.transforms.pipeline import apply_transforms, prepare
 from bitwright.transforms.untranspose_gemm import untranspose_gemm
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
-
     from bitwright.report.comparison import Comparison
     from bitwright.report.inspect import Inspection
 
@@ -111,8 +112,7 @@ def calibrate(
         SampleError: a sample does not fit the model's inputs.
     """
     recipe = mode if isinstance(mode, Recipe) else recipe_for_mode(mode)
-    loaded = load(model)
-    given = _float_model(loaded)
+    given = _float_model(load(model))
     prepared = prepare(given.graph)
     data = _open(calibration, prepared, preprocess=preprocess, samples=samples, seed=seed, shard=shard)
     runtime = load_target(target or _target_of(given))
@@ -279,8 +279,6 @@ def transformed(graph: ir.Model, given: Model) -> Model:
     """A Model of a transformed graph; the QDQ pairs of what was a .tflite are its plan again."""
     if given.file_program is None:
         return Model(graph, None, given.source)
-    import onnx_ir as ir
-
     again, plan = from_onnx(ir.from_proto(ir.to_proto(graph)))  # as a file spells it: constants have their types
     return Model(again, plan, given.source, input_type=given.input_type, output_type=given.output_type)
 
@@ -363,8 +361,6 @@ def inspect(model: Any, *, target: str | None = None) -> Inspection:
 
 def _inspect_file(path: str | os.PathLike[str], target: str) -> Inspection:
     """A .tflite file; of one that has no counterpart in ONNX, what can be said without it."""
-    from bitwright.lowering.raise_program import raise_program
-
     program = read_program(path)
     graph: ir.Model | None = None
     plan: Plan | None = None

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from bitwright.errors import UsageError
 from bitwright.exporters.onnx.write import to_onnx
+from bitwright.formats.suffixes import MODEL_SUFFIXES, ONNX
 from bitwright.graph.io import save_model, write_bytes
 from bitwright.quantization.plan import Plan
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from bitwright.program.program import Program
     from bitwright.report.quantize_report import QuantizeReport
-
-#: The formats that are written, by suffix.
-SUFFIXES = (".onnx", ".tflite")
 
 
 @dataclass(frozen=True)
@@ -86,14 +84,18 @@ class Model:
         Raises:
             UnsupportedOpError: as `to_program`.
         """
+        return self._tflite
+
+    @cached_property
+    def _tflite(self) -> bytes:
         from bitwright.formats.tflite.write import write_tflite
 
         return write_tflite(self.to_program(), compact=self.file_program is None)
 
     def with_report(self, report: QuantizeReport) -> Model:
-        """The same model with a report; what was lowered is not lowered again."""
+        """The same model with a report; what was lowered and written is not lowered and written again."""
         told = replace(self, report=report)
-        told.__dict__.update({name: made for name, made in self.__dict__.items() if name == "_program"})
+        told.__dict__.update({name: made for name, made in self.__dict__.items() if name in ("_program", "_tflite")})
         return told
 
     def with_ports(self, input_type: str | None, output_type: str | None) -> Model:
@@ -126,7 +128,7 @@ class Model:
             UnsupportedOpError: nodes that have no form in the format.
             OutputError: the folder is not writable, the disk is full.
         """
-        if check_suffix(path) == ".onnx":
+        if check_suffix(path) == ONNX:
             return save_model(self.to_ir(), path)
         write_bytes(self.to_tflite(), path)
         return [Path(path)]
@@ -139,10 +141,10 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
         UsageError: a suffix that names no format.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in MODEL_SUFFIXES:
         raise UsageError(
             f"{suffix or 'a file without a suffix'} is not written",
             where=str(path),
-            next=f"name it {' or '.join(SUFFIXES)}",
+            next=f"name it {' or '.join(MODEL_SUFFIXES)}",
         )
     return suffix

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bitwright.errors import SampleError, UsageError
 from bitwright.graph.io import atomic_output
-from bitwright.lowering.layout import LAYOUT, PortLayouts, composed, layouts_of, read_layouts, undone
+from bitwright.lowering.layout import LAYOUT, PortLayouts, layouts_against, layouts_of, read_layouts
 from bitwright.model import Model
 from bitwright.numerics.requantize import Rounding
 from bitwright.program.program import Program
@@ -68,29 +68,22 @@ def run(
         raise UsageError(f"unknown rounding {rounding!r}", next=f"one of {', '.join(ROUNDINGS)}")
     if runtime == "onnxruntime":
         return _on_onnxruntime(read_model(model), feeds)
-    program: Program
-    if is_tflite(model):  # what cannot be raised can still be run
-        program = read_program(model)
-        given = _named(feeds, [port.name for port in program.inputs])
+    loaded = None if is_tflite(model) else read_model(model)  # a .tflite that cannot be raised can still be run
+    program = read_program(model) if loaded is None else loaded.to_program()
+    given = _named(feeds, [port.name for port in program.inputs])
+    if loaded is None or loaded.file_program is not None:
         layouts = _layouts_that_fit(program, given)
     else:
-        loaded = read_model(model)
-        program = loaded.to_program()
-        given = _named(feeds, [port.name for port in program.inputs])
-        own = read_layouts(loaded.graph.metadata_props.get(LAYOUT))
-        layouts = (
-            _layouts_that_fit(program, given)
-            if loaded.file_program is not None
-            else composed(undone(own), layouts_of(program))
-        )
+        layouts = layouts_against(read_layouts(loaded.graph.metadata_props.get(LAYOUT)), program)
     as_floats = all(array.dtype.kind == "f" for array in given.values())
+    session: LiteRT | Reference
     if runtime == "litert":
         from bitwright.formats.tflite.write import write_tflite
 
         session = LiteRT(write_tflite(program), program)
-        return run_rows(program, session.run, given, layouts=layouts, as_floats=as_floats)
-    reference = Reference(replace(program, rounding=rounding or program.rounding))
-    return run_rows(program, reference.run, given, layouts=layouts, as_floats=as_floats)
+    else:
+        session = Reference(replace(program, rounding=rounding or program.rounding))
+    return run_rows(program, session.run, given, layouts=layouts, as_floats=as_floats)
 
 
 def _layouts_that_fit(program: Program, given: Arrays) -> PortLayouts:
@@ -106,15 +99,7 @@ def _layouts_that_fit(program: Program, given: Arrays) -> PortLayouts:
 
 def _on_onnxruntime(model: Model, feeds: Mapping[str, NDArray[Any]] | NDArray[Any]) -> Arrays:
     runner = OnnxRunner(model.to_ir(), threads=1)
-    given = _named(feeds, [port.name for port in runner.face.inputs])
-    try:
-        return runner.run(given)
-    except Exception as error:  # ONNX Runtime raises bare RuntimeError subclasses of its own
-        raise SampleError(
-            f"ONNX Runtime cannot run the model on this data: {str(error).strip().splitlines()[0][:300]}",
-            where=model.source,
-            next="look at the shapes with `bitwright inspect`",
-        ) from error
+    return runner.run(_named(feeds, [port.name for port in runner.face.inputs]))
 
 
 def _named(feeds: Mapping[str, NDArray[Any]] | NDArray[Any], names: Sequence[str]) -> Arrays:

@@ -38,7 +38,9 @@ def test_floats_to_a_quantized_port_come_back_as_floats():
     """The input is quantized, the output dequantized."""
     qparams = QuantParams(0.5, 3, "i8")
 
-    made = run_rows(program("i8", (1, 2), qparams), same, {"x": np.float32([[1.1, -1.0]])})["x"]
+    x = np.float32([[1.1, -1.0]])
+
+    made = run_rows(program("i8", (1, 2), qparams), same, {"x": x}, as_floats=True)["x"]
 
     assert made.dtype == np.float32
     assert made.tolist() == [[1.0, -1.0]]

@@ -10,8 +10,9 @@ import typer
 
 from bitwright.cli.answer import Answer
 from bitwright.cli.options import InputTypeOption, JsonOption, ModelArgument, OutputTypeOption, QuietOption
-from bitwright.cli.output import MODEL_SUFFIXES, check_output
+from bitwright.cli.output import check_output
 from bitwright.errors import UsageError
+from bitwright.formats.suffixes import MODEL_SUFFIXES, TFLITE
 
 
 def convert(
@@ -24,18 +25,19 @@ def convert(
 ) -> Answer:
     """Write MODEL in the format that OUT names."""
     check_output(output, *MODEL_SUFFIXES, model=model)
-    if output.suffix.lower() != ".tflite" and (input_type or output_type):
+    if output.suffix.lower() != TFLITE and (input_type or output_type):
         raise UsageError("--input-type and --output-type are for .tflite outputs", next="write to a .tflite file")
 
-    import bitwright as bw
+    from bitwright.api import load, load_plain
 
-    loaded = bw.load(str(model)).with_ports(input_type, output_type)
-    written = loaded.save(output)
-    size = sum(path.stat().st_size for path in written)
-    if output.suffix.lower() == ".tflite":
+    loaded = load(str(model)).with_ports(input_type, output_type)
+    if output.suffix.lower() == TFLITE:
         kinds = Counter(operator.kind for operator in loaded.to_program().operators)
     else:
-        kinds = Counter(node.op_type for node in loaded.to_ir().graph)
+        loaded = load_plain(loaded)
+        kinds = Counter(node.op_type for node in loaded.graph.graph)
+    written = loaded.save(output)
+    size = sum(path.stat().st_size for path in written)
     data = {"output": [str(path) for path in written], "bytes": size, "operators": dict(kinds.most_common())}
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     return Answer(data, None if quiet else f"{output}: {size:,} bytes\n{told}")

@@ -7,9 +7,6 @@ from pathlib import Path
 
 from bitwright.errors import OutputError, UsageError
 
-#: The suffixes of the formats that a model is written in.
-MODEL_SUFFIXES = (".onnx", ".tflite")
-
 
 def check_output(path: Path, *suffixes: str, model: Path | None = None) -> Path:
     """The path, when a file of one of the suffixes can be made there and it is not the model that is read.

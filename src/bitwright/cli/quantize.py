@@ -21,9 +21,10 @@ from bitwright.cli.options import (
     SeedOption,
     TargetOption,
 )
-from bitwright.cli.output import MODEL_SUFFIXES, check_output
+from bitwright.cli.output import check_output
 from bitwright.cli.progress import progress_bar
 from bitwright.errors import RecipeError, UsageError
+from bitwright.formats.suffixes import MODEL_SUFFIXES, TFLITE
 
 Mode = Literal["float16", "weight-only", "dynamic", "int8", "uint8", "int16x8"]
 
@@ -106,8 +107,8 @@ def quantize(
             "statistics are of the model as it is, --equalize changes its ranges", next="give --calibration alone"
         )
     if target is None:
-        target = "litert" if output.suffix.lower() == ".tflite" else "onnxruntime"
-    if output.suffix.lower() != ".tflite" and (input_type or output_type):
+        target = "litert" if output.suffix.lower() == TFLITE else "onnxruntime"
+    if output.suffix.lower() != TFLITE and (input_type or output_type):
         raise UsageError("--input-type and --output-type are for .tflite outputs", next="write to a .tflite file")
     if recipe is None and mode in _CALIBRATED and not (calibration or statistics or default_ranges):
         raise UsageError(
@@ -129,9 +130,9 @@ def quantize(
         "strict": strict,
         "bias_correction": bias_correction,
         "equalize": equalize,
+        "input_type": input_type,
+        "output_type": output_type,
     }
-    ports = {"input_type": input_type, "output_type": output_type}
-    options |= {name: given for name, given in ports.items() if given is not None}
     if default_ranges is not None:
         options["default_ranges"] = parse_pair(default_ranges, "--default-ranges", "MIN,MAX", "-6,6")
     if weight_method is not None:

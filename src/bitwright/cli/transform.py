@@ -9,8 +9,9 @@ import typer
 
 from bitwright.cli.answer import Answer
 from bitwright.cli.options import JsonOption, QuietOption
-from bitwright.cli.output import MODEL_SUFFIXES, check_output
+from bitwright.cli.output import check_output
 from bitwright.errors import UsageError
+from bitwright.formats.suffixes import MODEL_SUFFIXES
 
 
 def transform(

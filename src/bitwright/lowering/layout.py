@@ -54,6 +54,11 @@ def read_layouts(text: str | bytes | None) -> PortLayouts:
     return PortLayouts(*sides)
 
 
+def layouts_against(told: PortLayouts, program: Program) -> PortLayouts:
+    """How a Program's ports lie against those of the graph it was lowered from, whose own layouts are `told`."""
+    return composed(undone(told), layouts_of(program))
+
+
 def composed(first: PortLayouts, then: PortLayouts) -> PortLayouts:
     """Layouts after two steps: a graph whose ports lie as `first` says, lowered to ports that lie as `then` says.
 

@@ -8,12 +8,10 @@ from bitwright.errors import UsageError
 from bitwright.lowering.context import Form, Lowering
 from bitwright.lowering.element_layout import channels_last, placed
 from bitwright.lowering.layout import Permutation
+from bitwright.lowering.port_types import PORT_NAMES, PORT_TYPES
 from bitwright.numerics.qparams import QuantParams
 from bitwright.program.options import ReshapeOptions
 from bitwright.program.program import Port
-
-#: Storage types by the names that users give.
-PORT_TYPES = {"float32": "f32", "int8": "i8", "uint8": "u8", "int16": "i16"}
 
 #: Operators that want channels last; what a value that reaches one is best held in.
 _CHANNELS_LAST = {
@@ -23,37 +21,9 @@ _CHANNELS_LAST = {
 
 #: Operators that take any order of dimensions and give the same.
 _AGNOSTIC = {
-    *(
-        "Relu",
-        "Clip",
-        "LeakyRelu",
-        "PRelu",
-        "HardSwish",
-        "HardSigmoid",
-        "Sigmoid",
-        "Tanh",
-        "Gelu",
-        "Exp",
-        "Log",
-        "Sqrt",
-    ),
-    *(
-        "Abs",
-        "Neg",
-        "Reciprocal",
-        "Identity",
-        "Dropout",
-        "Cast",
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Pow",
-        "Max",
-        "Min",
-        "Sum",
-    ),
-    *("Max", "Min", "Sum", "Mean", "Pad", "Concat", "Split", "Slice"),
+    *("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Gelu"),
+    *("Exp", "Log", "Sqrt", "Abs", "Neg", "Reciprocal", "Identity", "Dropout", "Cast"),
+    *("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Sum", "Mean", "Pad", "Concat", "Split", "Slice"),
 }
 
 
@@ -129,11 +99,10 @@ def _port_parameters(low: Lowering, value: ir.Value, storage: str) -> QuantParam
     if planned.storage == storage:
         return planned
     if (planned.storage, storage) not in shifts:
-        named = {stored: name for name, stored in PORT_TYPES.items()}
         raise UsageError(
-            f"the port holds {named[planned.storage]}, {named[storage]} was asked for",
+            f"the port holds {PORT_NAMES[planned.storage]}, {PORT_NAMES[storage]} was asked for",
             where=where,
-            next=f"ask for {named[planned.storage]}",
+            next=f"ask for {PORT_NAMES[planned.storage]}",
         )
     return QuantParams(planned.scale, planned.zero_point + shifts[planned.storage, storage], storage)
 

@@ -24,6 +24,7 @@ import onnx_ir as ir
 from bitwright.errors import UnsupportedOpError
 from bitwright.graph.constants import HalfTensor, QuantizedTensor
 from bitwright.lowering.layout import LAYOUT
+from bitwright.lowering.port_types import PORT_NAMES
 from bitwright.lowering.raisings.builder import Builder, Held, stands_for_reals, type_of
 from bitwright.lowering.raisings.order import as_stored
 from bitwright.lowering.raisings.registry import RAISINGS
@@ -40,7 +41,6 @@ PORTS = "bitwright.ports"
 OPSET = 21
 IR_VERSION = 10
 
-_PORT_TYPES = {"i8": "int8", "u8": "uint8", "i16": "int16"}
 _MODES = {"i8": "int8", "u8": "uint8", "i16": "int16x8"}
 _READ = "read from a file"
 
@@ -147,9 +147,9 @@ def _integer_ports(program: Program) -> str:
     """The metadata that PORTS describes, "" when no port holds integers that stand for reals."""
     sides = {
         side: {
-            port.name: _PORT_TYPES[tensor.dtype]
+            port.name: PORT_NAMES[tensor.dtype]
             for port in ports
-            if stands_for_reals(tensor := program.tensors[port.tensor]) and tensor.dtype in _PORT_TYPES
+            if stands_for_reals(tensor := program.tensors[port.tensor]) and tensor.dtype in PORT_NAMES
         }
         for side, ports in (("inputs", program.inputs), ("outputs", program.outputs))
     }

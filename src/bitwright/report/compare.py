@@ -194,12 +194,6 @@ def _evaluate(
             except BitwrightError as error:
                 error.where = error.where or f"{name}, samples {batch[0][0]} to {batch[-1][0]}"
                 raise
-            except Exception as error:  # ONNX Runtime raises bare RuntimeError subclasses of its own
-                raise SampleError(
-                    f"{runner.runtime} cannot run the model on this data: {str(error).strip().splitlines()[0][:300]}",
-                    where=f"{name}, samples {batch[0][0]} to {batch[-1][0]}",
-                    next="look at the shapes with `bitwright inspect`",
-                ) from error
         tally.add([place for place, _ in batch], (made[0], alignment.results(made[1])))
     if not first:
         raise SampleError("there is no sample to compare on", next="give data with at least one sample")

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from bitwright.graph.execution import EXTERNAL_BYTES, open_session
 from bitwright.graph.io import write_model
-from bitwright.lowering.layout import LAYOUT, Permutation, PortLayouts, composed, layouts_of, read_layouts, undone
+from bitwright.lowering.layout import LAYOUT, Permutation, PortLayouts, layouts_against, layouts_of, read_layouts
 from bitwright.program.program import Port as ProgramPort
 from bitwright.program.program import Program
 from bitwright.program.reference import Reference
 from bitwright.report.faces import Face, Port
-from bitwright.runtime.litert import LiteRT, has_litert
+from bitwright.runtime.litert import LiteRT, cannot_run, has_litert
 from bitwright.runtime.ports import caller_shape, run_rows
 
 Arrays = dict[str, NDArray[Any]]
@@ -52,7 +52,11 @@ class Runner(Protocol):
     face: Face
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Outputs by name, for inputs by name."""
+        """Outputs by name, for inputs by name.
+
+        Raises:
+            SampleError: the runtime refuses the inputs.
+        """
 
 
 class OnnxRunner:
@@ -74,8 +78,11 @@ class OnnxRunner:
             self._session = open_session(path, threads=threads)
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """As Runner; ONNX Runtime raises bare RuntimeError subclasses of its own."""
-        return dict(zip(self._names, self._session.run(self._names, dict(feeds)), strict=True))
+        """As Runner."""
+        try:
+            return dict(zip(self._names, self._session.run(self._names, dict(feeds)), strict=True))
+        except Exception as error:  # ONNX Runtime raises bare RuntimeError subclasses of its own
+            raise cannot_run("ONNX Runtime", error) from error
 
 
 class ProgramRunner:
@@ -87,7 +94,7 @@ class ProgramRunner:
         told = layouts_of(program)
         # A model that was not read from a .tflite shows the graph's face, such a file its own.
         known = told if model.file_program is not None else read_layouts(model.graph.metadata_props.get(LAYOUT))
-        self._layouts = composed(undone(known), told)
+        self._layouts = layouts_against(known, program)
         self.face = Face(
             tuple(
                 Port(p.name, _free_rows(caller_shape(program, p, self._layouts)), known.inputs.get(p.name))

@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.errors import MissingDependencyError, ModelError
+from bitwright.errors import MissingDependencyError, ModelError, SampleError
 from bitwright.program.program import Program
 
 
 def has_litert() -> bool:
     """Whether it is installed."""
     return find_spec("ai_edge_litert") is not None
+
+
+def cannot_run(runtime: str, error: Exception) -> SampleError:
+    """What a runtime's own error on its inputs is told as."""
+    return SampleError(
+        f"{runtime} cannot run the model on this data: {str(error).strip().splitlines()[0][:300]}",
+        next="look at the shapes with `bitwright inspect`",
+    )
 
 
 class LiteRT:
@@ -51,8 +59,15 @@ class LiteRT:
         self._outputs = dict(zip((port.name for port in program.outputs), outputs, strict=True))
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by port name, for inputs by port name as the ports hold them."""
-        for name, index in self._inputs.items():
-            self._interpreter.set_tensor(index, np.ascontiguousarray(feeds[name]))
-        self._interpreter.invoke()
+        """Outputs by port name, for inputs by port name as the ports hold them.
+
+        Raises:
+            SampleError: LiteRT refuses the inputs, or gives up on them.
+        """
+        try:
+            for name, index in self._inputs.items():
+                self._interpreter.set_tensor(index, np.ascontiguousarray(feeds[name]))
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise cannot_run("LiteRT", error) from error
         return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}

@@ -24,7 +24,7 @@ def run_rows(
     feeds: Mapping[str, NDArray[Any]],
     *,
     layouts: PortLayouts | None = None,
-    as_floats: bool | None = None,
+    as_floats: bool = False,
 ) -> Arrays:
     """Run a Program of batch 1 on one row or many.
 
@@ -34,8 +34,7 @@ def run_rows(
         feeds: inputs by port name: of the port's own type, or floats where it is quantized. Every first dimension may
             be larger than the port's 1: rows are run one by one.
         layouts: how the ports' dimensions lie against the caller's; None where they are the same.
-        as_floats: whether integer outputs are given as the reals they stand for; None: where any input was given as
-            floats for a quantized port.
+        as_floats: whether integer outputs are given as the reals they stand for.
 
     Returns:
         Outputs by port name, in the caller's layout.
@@ -45,11 +44,6 @@ def run_rows(
     """
     places = layouts or PortLayouts()
     given = {port.name: _given(port, feeds, program) for port in program.inputs}
-    if as_floats is None:
-        as_floats = any(
-            given[port.name].dtype.kind == "f" and program.tensors[port.tensor].qparams is not None
-            for port in program.inputs
-        )
     rows = _row_count(program, given, places)
     made: list[Arrays] = []
     for row in range(rows):
