@@ -21,7 +21,6 @@ from bitwright.exporters.onnx.read import from_onnx
 from bitwright.graph.constants import held_as_floats
 from bitwright.graph.digest import digest
 from bitwright.importers.load import load_graph
-from bitwright.lowering.raise_program import raise_program
 from bitwright.model import Model
 from bitwright.program.program import Program
 from bitwright.quantization.apply import apply_plan
@@ -361,6 +360,8 @@ def inspect(model: Any, *, target: str | None = None) -> Inspection:
 
 def _inspect_file(path: str | os.PathLike[str], target: str) -> Inspection:
     """A .tflite file; of one that has no counterpart in ONNX, what can be said without it."""
+    from bitwright.lowering.raise_program import raise_program
+
     program = read_program(path)
     graph: ir.Model | None = None
     plan: Plan | None = None

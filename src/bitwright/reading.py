@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bitwright.errors import ModelError
 from bitwright.exporters.onnx.read import from_onnx
 from bitwright.importers.load import load_graph
-from bitwright.lowering.raise_program import PORTS, raise_program
+from bitwright.lowering.port_types import PORTS
 from bitwright.model import Model
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def read_model(source: Any, *, example_inputs: Any = None) -> Model:
     if isinstance(source, Model):
         return source
     if is_tflite(source):
+        from bitwright.lowering.raise_program import raise_program
+
         program = read_program(source)
         raised, plan = raise_program(program)
         return _with_port_types(Model(raised, plan, os.fspath(source), file_program=program))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from bitwright.lowering.layout import LAYOUT, PortLayouts, layouts_against, layo
 from bitwright.model import Model
 from bitwright.numerics.requantize import Rounding
 from bitwright.program.program import Program
-from bitwright.program.reference import Reference
 from bitwright.reading import is_tflite, read_model, read_program
 from bitwright.report.runners import OnnxRunner
 from bitwright.runtime.litert import LiteRT
 from bitwright.runtime.ports import caller_shape, run_rows
+
+if TYPE_CHECKING:
+    from bitwright.program.reference import Reference
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -82,6 +84,8 @@ def run(
 
         session = LiteRT(write_tflite(program), program)
     else:
+        from bitwright.program.reference import Reference
+
         session = Reference(replace(program, rounding=rounding or program.rounding))
     return run_rows(program, session.run, given, layouts=layouts, as_floats=as_floats)
 

@@ -24,7 +24,7 @@ import onnx_ir as ir
 from bitwright.errors import UnsupportedOpError
 from bitwright.graph.constants import HalfTensor, QuantizedTensor
 from bitwright.lowering.layout import LAYOUT
-from bitwright.lowering.port_types import PORT_NAMES
+from bitwright.lowering.port_types import PORT_NAMES, PORTS
 from bitwright.lowering.raisings.builder import Builder, Held, stands_for_reals, type_of
 from bitwright.lowering.raisings.order import as_stored
 from bitwright.lowering.raisings.registry import RAISINGS
@@ -32,10 +32,6 @@ from bitwright.lowering.raisings.step import Step
 from bitwright.program.operands import parameters_reason
 from bitwright.program.program import Program
 from bitwright.quantization.plan import Compute, NodePlan, Plan, Role, TensorPlan, make_plan_value
-
-#: Key of the graph's metadata: JSON {"inputs": {port: type}, "outputs": {...}} of the ports that hold integers that
-#: stand for reals: "int8", "uint8" or "int16". The graph has floats there.
-PORTS = "bitwright.ports"
 
 #: The operator set the graph is written in, and the container that brought it.
 OPSET = 21

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -15,10 +15,12 @@ from bitwright.graph.io import write_model
 from bitwright.lowering.layout import LAYOUT, Permutation, PortLayouts, layouts_against, layouts_of, read_layouts
 from bitwright.program.program import Port as ProgramPort
 from bitwright.program.program import Program
-from bitwright.program.reference import Reference
 from bitwright.report.faces import Face, Port
 from bitwright.runtime.litert import LiteRT, cannot_run, has_litert
 from bitwright.runtime.ports import caller_shape, run_rows
+
+if TYPE_CHECKING:
+    from bitwright.program.reference import Reference
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -107,6 +109,8 @@ class ProgramRunner:
         if has_litert():
             self.runtime, session = "LiteRT", LiteRT(model.to_tflite(), program, threads=threads)
         else:
+            from bitwright.program.reference import Reference
+
             self.runtime, session = "numpy reference", Reference(program)
         self._session = session
 
