@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, Literal
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bitwright.numerics.fixed_point import wrap
 from bitwright.numerics.qparams import STORAGES
@@ -23,6 +26,8 @@ from bitwright.numerics.rounding import round_half_away
 from bitwright.program.definition import Call
 from bitwright.program.operator import Activation
 from bitwright.program.tensor import DTYPES, Array, Tensor
+
+Arithmetic = Literal["fp32_even", "tflite_double", "tflite_single", "tflite_int64", "fp64_away"]
 
 #: What a fused activation keeps of the reals, where LiteRT's kernels have it; None is no bound.
 REAL_BOUNDS: dict[Activation, tuple[float | None, float | None]] = {
@@ -65,9 +70,46 @@ def _integer_of(real: float, tensor: Tensor, on_xnnpack: bool) -> int:
     return int(round_half_away(quotient)) + tensor.zero_point
 
 
-def requantized(
+@dataclass(frozen=True)
+class Requantization:
+    """How sums become integers of one output: which arithmetic, with which factors, within which bounds.
+
+    Args:
+        arithmetic: a rounding of `numerics.requantize`.
+        real_multiplier: float64, one number or one a channel (for fp32_even: float32).
+        zero_point: of the output.
+        low, high: the bounds of the output's integers, a fused activation counted in.
+        dtype: storage type of the output.
+    """
+
+    arithmetic: Arithmetic
+    real_multiplier: NDArray[np.floating[Any]]
+    zero_point: int
+    low: int
+    high: int
+    dtype: str
+
+    def apply(self, accumulator: ArrayLike) -> Array:
+        """Sums to integers. Sums that are not 64 bits wide by their arithmetic wrap in 32."""
+        is_wide = self.arithmetic == "tflite_int64"
+        values = np.asarray(accumulator, dtype=np.int64) if is_wide else wrap(accumulator)
+        if self.arithmetic == "fp32_even":
+            rounded = fp32_even(values, self.real_multiplier) + self.zero_point
+        else:
+            if self.arithmetic == "fp64_away":
+                rounded = fp64_away(values, self.real_multiplier)
+            else:
+                multiplier, shift = quantize_multiplier(self.real_multiplier)
+                if is_wide:
+                    rounded = tflite_int64(values, multiplier, shift)
+                else:
+                    rounded = in_fixed_point(values, multiplier, shift, self.arithmetic)
+            rounded = wrap(rounded + self.zero_point)
+        return np.clip(rounded, self.low, self.high, out=rounded).astype(DTYPES[self.dtype])
+
+
+def requantization(
     call: Call,
-    accumulator: ArrayLike,
     first: Tensor,
     second: Tensor,
     *,
@@ -76,8 +118,8 @@ def requantized(
     in_float64: bool = False,
     in_int32: bool = False,
     on_xnnpack: bool = True,
-) -> Array:
-    """Sums of products to integers of a call's output, in the call's rounding.
+) -> Requantization:
+    """How sums of products become integers of a call's output, in the call's rounding.
 
         q = clamp(round(accumulator * first.scale * second.scale / output scale) + zero_point, bounds)
 
@@ -88,8 +130,7 @@ def requantized(
 
     Args:
         call: its `rounding` and its output count.
-        accumulator: int32 values (for an i16 output: 48-bit values), any shape; wider ones wrap.
-        first, second: what was multiplied; where second has an axis, the last of accumulator is its channels.
+        first, second: what was multiplied; where second has an axis, the last of the sums is its channels.
         activation: fused, a key of REAL_BOUNDS.
         in_float32: whether LiteRT's reference kernel takes the product of both scales in float32.
         in_float64: whether it multiplies by the scale in float64, ties away from zero, in place of fixed point.
@@ -98,28 +139,27 @@ def requantized(
     """
     assert second.qparams is not None
     is_wide = call.output.dtype == "i16" and not in_int32
-    values = np.asarray(accumulator, dtype=np.int64) if is_wide else wrap(accumulator)
     scales = np.float32(first.scale), second.qparams.scale, np.float32(call.output.scale)
     on_xnnpack = call.rounding == "fp32_even" and on_xnnpack and call.output.dtype != "i16"
+    arithmetic: Arithmetic
     if on_xnnpack:
-        rounded = fp32_even(values, scales[0] * scales[1] / scales[2]) + call.output.zero_point
+        arithmetic, real_multiplier = "fp32_even", np.asarray(scales[0] * scales[1] / scales[2])
     else:
         product = (scales[0] * scales[1]).astype(np.float64) if in_float32 else float(scales[0]) * np.float64(scales[1])
         real_multiplier = np.asarray(product / float(scales[2]))
         if in_float64 and call.rounding != "tflite_single":
-            rounded = fp64_away(values, real_multiplier)
+            arithmetic = "fp64_away"
+        elif is_wide:
+            arithmetic = "tflite_int64"
         else:
-            multiplier, shift = quantize_multiplier(real_multiplier)
-            if is_wide:
-                rounded = tflite_int64(values, multiplier, shift)
-            else:
-                rounded = in_fixed_point(values, multiplier, shift, call.rounding)
-        rounded = wrap(rounded + call.output.zero_point)
+            arithmetic = "tflite_single" if call.rounding == "tflite_single" else "tflite_double"
     low, high = activation_bounds(activation, call.output, on_xnnpack=on_xnnpack)
-    return np.clip(rounded, low, high, out=rounded).astype(DTYPES[call.output.dtype])
+    return Requantization(arithmetic, real_multiplier, call.output.zero_point, low, high, call.output.dtype)
 
 
-def in_fixed_point(values: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, rounding: Rounding) -> Int64s:
+def in_fixed_point(
+    values: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, rounding: Rounding | Arithmetic
+) -> Int64s:
     """round(values * real_multiplier), as LiteRT's own kernels do it with 32-bit accumulators.
 
     Args:

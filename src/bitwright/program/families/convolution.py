@@ -13,7 +13,7 @@ import numpy as np
 from bitwright.errors import ModelError
 from bitwright.program.convolve import Pair, convolve, convolve_depthwise, convolve_transposed
 from bitwright.program.definition import Call, Definition
-from bitwright.program.fixed_point import requantized
+from bitwright.program.fixed_point import Requantization, requantization
 from bitwright.program.hybrid import quantize_rows, scaled_sums
 from bitwright.program.operands import integers, need_rank
 from bitwright.program.operator import Activation, Padding
@@ -51,8 +51,6 @@ def _convolved(
     weights: int = 1,
     bias: int = 2,
     asymmetric: bool = True,
-    in_int32: bool = False,
-    on_xnnpack: bool = True,
 ) -> Array:
     """A convolution in all its types.
 
@@ -62,23 +60,12 @@ def _convolved(
         activation: fused.
         data, weights, bias: indices of the operands.
         asymmetric: how float data beside integer weights is quantized, every image on a scale of its own.
-        in_int32: whether sums of int16 data are 32 bits wide.
-        on_xnnpack: whether XNNPACK has the operator's options.
     """
     x, kernel, source = call.array(data), call.array(weights), call.input(weights)
     mode = mode_of(call.input(data), source)
     if mode is Mode.INTEGER:
         accumulator = with_bias(sums(centred(x, call.input(data)), centred(kernel, source)), call, bias)
-        return requantized(
-            call,
-            accumulator,
-            call.input(data),
-            source,
-            activation=activation,
-            in_float32=source.dtype == "u8",
-            in_int32=in_int32,
-            on_xnnpack=on_xnnpack and is_packable(source),
-        )
+        return convolution_requantization(call).apply(accumulator)
     if mode is Mode.FLOAT:
         return clamp_plain(with_bias(sums(x, kernel), call, bias), activation, call)
     rows = quantize_rows(x.reshape(x.shape[0], math.prod(x.shape[1:])), asymmetric=asymmetric)
@@ -86,6 +73,25 @@ def _convolved(
     scale = rows.scale.reshape(-1, 1, 1, 1)
     reals = scaled_sums(accumulator, scale, channel_scales(source), array_of(call, bias))
     return clamp_plain(reals, activation, call)
+
+
+def convolution_requantization(call: Call) -> Requantization:
+    """How the sums of an integer CONV_2D, DEPTHWISE_CONV_2D or TRANSPOSE_CONV become integers."""
+    options, weights = call.operator.options, call.input(1)
+    assert isinstance(options, (Conv2DOptions, DepthwiseConv2DOptions, TransposeConvOptions))
+    has_gaps = False
+    if isinstance(options, TransposeConvOptions):
+        height, width = weights.shape[1:3]
+        has_gaps = options.padding == Padding.SAME and (height < options.stride_h or width < options.stride_w)
+    return requantization(
+        call,
+        call.input(2 if isinstance(options, TransposeConvOptions) else 0),
+        weights,
+        activation=options.fused_activation_function,
+        in_float32=weights.dtype == "u8",
+        in_int32=not isinstance(options, DepthwiseConv2DOptions) and options.quantized_bias_type == "i32",
+        on_xnnpack=not has_gaps and is_packable(weights),
+    )
 
 
 def _steps(options: Conv2DOptions | DepthwiseConv2DOptions) -> tuple[Pair, Pair]:
@@ -134,7 +140,6 @@ def _conv(call: Call) -> tuple[Array, ...]:
             sums,
             options.fused_activation_function,
             asymmetric=_has_several_scales(call),
-            in_int32=options.quantized_bias_type == "i32",
         ),
     )
 
@@ -250,19 +255,7 @@ def _transpose_conv(call: Call) -> tuple[Array, ...]:
     def sums(x: Array, kernel: Array) -> Array:
         return convolve_transposed(x, kernel, (size[0], size[1]), stride=stride, padding=options.padding)
 
-    height, width = call.input(1).shape[1:3]
-    has_gaps = options.padding == Padding.SAME and (height < stride[0] or width < stride[1])
-    return (
-        _convolved(
-            call,
-            sums,
-            options.fused_activation_function,
-            data=2,
-            bias=3,
-            in_int32=options.quantized_bias_type == "i32",
-            on_xnnpack=not has_gaps,
-        ),
-    )
+    return (_convolved(call, sums, options.fused_activation_function, data=2, bias=3),)
 
 
 def _refuse_transpose_conv(call: Call) -> str:

@@ -14,7 +14,7 @@ from bitwright.errors import ModelError, SampleError
 from bitwright.program.broadcasting import broadcast_shape
 from bitwright.program.convolve import matrix_product
 from bitwright.program.definition import Call, Definition
-from bitwright.program.fixed_point import requantized
+from bitwright.program.fixed_point import Requantization, requantization
 from bitwright.program.hybrid import quantize_rows, scaled_sums
 from bitwright.program.operands import need_rank, parameters_reason
 from bitwright.program.operator import Activation
@@ -69,17 +69,7 @@ def _fully_connected(call: Call) -> tuple[Array, ...]:
     mode = mode_of(data, weights)
     if mode is Mode.INTEGER:
         sums = matrix_product(centred(x, data), centred(matrix, weights).T)
-        result = requantized(
-            call,
-            with_bias(sums, call, 2),
-            data,
-            weights,
-            activation=activation,
-            in_float32=weights.dtype == "i16" and channel_scales(weights).size == 1,
-            in_float64=weights.dtype != "i16",
-            in_int32=options.quantized_bias_type == "i32" and weights.dtype != "i16",
-            on_xnnpack=is_packable(weights),
-        )
+        result = fully_connected_requantization(call).apply(with_bias(sums, call, 2))
     elif mode is Mode.FLOAT:
         result = clamp_plain(with_bias(matrix_product(x, matrix.T), call, 2), activation, call)
     else:
@@ -88,6 +78,21 @@ def _fully_connected(call: Call) -> tuple[Array, ...]:
         reals = scaled_sums(sums, rows.scale[:, None], channel_scales(weights), array_of(call, 2))
         result = np.tanh(reals) if activation == Activation.TANH else clamp_plain(reals, activation, call)
     return (result.reshape(call.output.shape),)
+
+
+def fully_connected_requantization(call: Call) -> Requantization:
+    """How the sums of an integer FULLY_CONNECTED become integers."""
+    options, weights = call.options(FullyConnectedOptions), call.input(1)
+    return requantization(
+        call,
+        call.input(0),
+        weights,
+        activation=options.fused_activation_function,
+        in_float32=weights.dtype == "i16" and channel_scales(weights).size == 1,
+        in_float64=weights.dtype != "i16",
+        in_int32=options.quantized_bias_type == "i32" and weights.dtype != "i16",
+        on_xnnpack=is_packable(weights),
+    )
 
 
 def _refuse_fully_connected(call: Call) -> str:
@@ -140,7 +145,7 @@ def _batch_matmul(call: Call) -> tuple[Array, ...]:
         return (matrix_product(a, b),)
     if mode is Mode.INTEGER:
         sums = matrix_product(centred(a, first), centred(b, second))
-        return (requantized(call, sums, first, second, in_float32=True, on_xnnpack=not second.zero_point),)
+        return (requantization(call, first, second, in_float32=True, on_xnnpack=not second.zero_point).apply(sums),)
     rows = quantize_rows(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), asymmetric=options.asymmetric_quantize_inputs)
     sums = matrix_product(rows.centred.reshape(a.shape), b.astype(np.int64))
     return (scaled_sums(sums, rows.scale.reshape(*a.shape[:-1], 1), channel_scales(second), None),)
