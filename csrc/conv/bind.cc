@@ -1,0 +1,53 @@
+#include "python/bind.h"
+#include "conv/step.h"
+
+namespace bitwright {
+
+void bind_conv(PlanClass& plan) {
+    plan.def(
+        "conv",
+        [](Plan& self, int x, int y, Array<std::int8_t> weights, Array<std::int32_t> bias, const Requant& requant,
+           Pair stride, Pair dilation, Pair padding, std::int32_t groups) {
+            const auto size = [&](std::size_t axis) { return static_cast<std::int32_t>(weights.shape(axis)); };
+            const conv::Window window{size(1),         size(2),       size(3),       size(4),
+                                      groups,          stride.first,  stride.second, dilation.first,
+                                      dilation.second, padding.first, padding.second};
+            self.add(std::make_unique<conv::ConvStep>(self.isa(), x, self.tensor(x), y, self.tensor(y), window,
+                                                      weights.data(), bias.data(), requant));
+        },
+        "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "stride"_a, "dilation"_a, "padding"_a, "groups"_a,
+        "A convolution: weights i8[O,R,KH,KW,I], bias i32[O]; padding is (top, left) and lies around x in memory.");
+    plan.def(
+        "fully_connected",
+        [](Plan& self, int x, int y, Array<std::int8_t> weights, Array<std::int32_t> bias, const Requant& requant,
+           std::int64_t rows) {
+            const auto outputs = static_cast<std::int64_t>(weights.shape(0)),
+                       depth = static_cast<std::int64_t>(weights.shape(4));
+            const auto as_rows = [&](int number, std::int64_t width) {
+                Tensor tensor = self.tensor(number);
+                if (tensor.elements() != rows * width || !tensor.dense())
+                    throw std::invalid_argument("rows do not fit");
+                tensor.rank = 2;
+                tensor.dims = {rows, width};
+                tensor.strides = {width, 1};
+                return tensor;
+            };
+            const conv::Window window{static_cast<std::int32_t>(weights.shape(1)),
+                                      1,
+                                      1,
+                                      static_cast<std::int32_t>(depth),
+                                      1,
+                                      1,
+                                      1,
+                                      1,
+                                      1,
+                                      0,
+                                      0};
+            self.add(std::make_unique<conv::ConvStep>(self.isa(), x, as_rows(x, depth), y, as_rows(y, outputs), window,
+                                                      weights.data(), bias.data(), requant));
+        },
+        "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "rows"_a,
+        "Rows of x by weights i8[O,R,1,1,K]; x and y hold them without gaps.");
+}
+
+}  // namespace bitwright

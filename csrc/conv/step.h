@@ -1,0 +1,39 @@
+// ConvStep: a convolution in a plan: weights packed once, for the best kernel.
+#pragma once
+
+#include "conv/conv.h"
+#include "engine/requant.h"
+#include "engine/step.h"
+
+namespace bitwright::conv {
+
+struct Window {
+    std::int32_t repeats, kh, kw, i, groups;
+    std::int32_t stride_h, stride_w, dilation_h, dilation_w;
+    std::int32_t top, left;  // of padding, which lies in memory around the image
+};
+
+class ConvStep final : public Step {
+  public:
+    // weights i8[O,R,KH,KW,I], bias i32[O] (see conv/reference.h).
+    ConvStep(Isa isa, int x, const Tensor& x_tensor, int y, const Tensor& y_tensor, const Window& window,
+             const std::int8_t* weights, const std::int32_t* bias, const Requant& requant);
+
+    std::string name() const override { return kernel_.name; }
+    int tasks() const override { return kernel_.cut ? layout_.blocks * layout_.panel_groups : 1; }
+    std::size_t scratch_bytes() const override { return kernel_.scratch_bytes(layout_, shape_); }
+    void run(const Run& run, int first, int last, std::byte* scratch) const override;
+
+  private:
+    const Kernel& kernel_;
+    const int x_, y_;
+    bw_conv_shape shape_{};
+    std::int64_t start_ = 0;  // of the window of output (0, 0), from element 0 of x
+    Layout layout_;
+    Buffer weights_;
+    std::vector<std::int32_t> bias_;
+    Requant requant_;
+    bw_requant view_{};
+};
+
+}  // namespace bitwright::conv
