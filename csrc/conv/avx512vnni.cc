@@ -57,28 +57,103 @@ inline void multiply(const Tile& tile, __m512i (&sums)[Rows][Vectors]) {
     }
 }
 
-// Integers of one row, 16 channels a vector, to bytes; the last `channels` of them only.
-template <int Vectors>
-inline void store(std::uint8_t* result, const __m512i (&row)[Vectors], int channels) {
-    if constexpr (Vectors == 4) {
+// Rounded sums, still without zero_point, to bytes: 4 vectors of 16, one after the other.
+struct Narrow {
+    __m512 high;  // qmax - zero_point: real products above it do not fit an integer for sure
+    __m512i zero_point, qmin;
+
+    explicit Narrow(const bw_requant& r)
+        : high(_mm512_set1_ps(static_cast<float>(r.qmax - r.zero_point))),
+          zero_point(_mm512_set1_epi16(static_cast<short>(r.zero_point))),
+          qmin(_mm512_set1_epi8(static_cast<char>(r.qmin))) {}
+
+    __m512i round(__m512i sums, __m512 scale) const {
+        return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), scale), high));
+    }
+    // Saturating to 16 bits first changes nothing: what saturates there is far outside [qmin, qmax].
+    __m512i bytes(__m512i a, __m512i b, __m512i c, __m512i d) const {
         const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-        const __m512i halves[] = {_mm512_packus_epi32(row[0], row[1]), _mm512_packus_epi32(row[2], row[3])};
-        const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(halves[0], halves[1]));
-        if (channels == 64) {
+        const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero_point);
+        const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero_point);
+        return _mm512_permutexvar_epi32(order, _mm512_max_epu8(_mm512_packus_epi16(ab, cd), qmin));
+    }
+};
+
+// The quarters [first, first + Vectors) of `bytes`, each of 16 channels; `there` has a bit for each channel that
+// exists.
+template <int Vectors, bool Full>
+inline void store_row(std::uint8_t* result, __m512i bytes, int first, std::uint64_t there) {
+    if constexpr (Vectors >= 3) {
+        if constexpr (Full && Vectors == 4) {
             _mm512_storeu_si512(result, bytes);
+        } else if constexpr (Full) {
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(result), _mm512_castsi512_si256(bytes));
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(result + 32), _mm512_extracti32x4_epi32(bytes, 2));
         } else {
-            _mm512_mask_storeu_epi8(result, (1ull << channels) - 1, bytes);
+            _mm512_mask_storeu_epi8(result, there, bytes);
+        }
+    } else if constexpr (Vectors == 2) {
+        const __m256i half = first == 0 ? _mm512_castsi512_si256(bytes) : _mm512_extracti64x4_epi64(bytes, 1);
+        if constexpr (Full) {
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(result), half);
+        } else {
+            _mm256_mask_storeu_epi8(result, static_cast<__mmask32>(there), half);
         }
     } else {
+        const __m128i quarter = first == 0   ? _mm512_castsi512_si128(bytes)
+                                : first == 1 ? _mm512_extracti32x4_epi32(bytes, 1)
+                                : first == 2 ? _mm512_extracti32x4_epi32(bytes, 2)
+                                             : _mm512_extracti32x4_epi32(bytes, 3);
+        if constexpr (Full) {
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(result), quarter);
+        } else {
+            _mm_mask_storeu_epi8(result, static_cast<__mmask16>(there), quarter);
+        }
+    }
+}
+
+// fp32_even. Full: all lanes of the panel are channels.
+template <int Rows, int Vectors, bool Full>
+inline void store_narrow(const Tile& tile, const __m512i (&sums)[Rows][Vectors]) {
+    const Narrow narrow(*tile.call->requant);
+    const std::uint64_t there = tile.panel->channels == 64 ? ~0ull : (1ull << tile.panel->channels) - 1;
+    __m512 scale[Vectors];
 #pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) {
-            const int left = channels - v * lanes;
-            const __m128i bytes = _mm512_cvtepi32_epi8(row[v]);
-            if (left >= lanes) {
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(result + v * lanes), bytes);
+    for (int v = 0; v < Vectors; ++v)
+        scale[v] = _mm512_loadu_ps(tile.call->requant->scale + tile.panel->lane + v * lanes);
+    constexpr int together = Vectors >= 3 ? 1 : 4 / Vectors;  // rows whose bytes fill a vector
+#pragma GCC unroll 12
+    for (int r = 0; r < Rows; r += together) {
+        __m512i i[4];
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; ++q) {
+            if (Vectors == 3 && q == 3) {
+                i[q] = i[2];
             } else {
-                _mm_mask_storeu_epi8(result + v * lanes, static_cast<__mmask16>((1u << left) - 1), bytes);
+                const int row = r + q / Vectors < Rows ? r + q / Vectors : Rows - 1;
+                i[q] = narrow.round(sums[row][q % Vectors], scale[q % Vectors]);
             }
+        }
+        const __m512i bytes = narrow.bytes(i[0], i[1], i[2], i[3]);
+        store_row<Vectors, Full>(tile.results[r], bytes, 0, there);
+        if constexpr (together > 1) {
+#pragma GCC unroll 4
+            for (int q = 1; q < together; ++q)
+                if (r + q < Rows) store_row<Vectors, Full>(tile.results[r + q], bytes, q, there);
+        }
+    }
+}
+
+// Any rounding, any number of channels. Apart from the sums' code, so that it takes no registers from it.
+__attribute__((noinline)) void store_any(const Tile& tile, const std::int32_t* sums, int rows, int vectors) {
+    for (int r = 0; r < rows; ++r) {
+        for (int v = 0; v < vectors; ++v, sums += lanes) {
+            const int left = tile.panel->channels - v * lanes;
+            const auto there = static_cast<__mmask16>(left >= lanes ? 0xffff : (1u << left) - 1);
+            const int lane = tile.panel->lane + v * lanes;
+            const __m512i integers =
+                requantize_channels(*tile.call->requant, _mm512_load_si512(sums), lane, static_cast<__mmask16>(0xffff));
+            _mm_mask_storeu_epi8(tile.results[r] + v * lanes, there, _mm512_cvtepi32_epi8(integers));
         }
     }
 }
@@ -87,29 +162,17 @@ template <int Rows, int Vectors>
 void run_tile(const Tile& tile) {
     __m512i sums[Rows][Vectors];
     multiply<Rows, Vectors>(tile, sums);
-    const bw_requant& requant = *tile.call->requant;
-    const int lane = tile.panel->lane, channels = tile.panel->channels;
-    if (requant.rounding == BW_FP32_EVEN) {
-        const __m512 low = _mm512_set1_ps(static_cast<float>(requant.qmin - requant.zero_point));
-        const __m512 high = _mm512_set1_ps(static_cast<float>(requant.qmax - requant.zero_point));
-        const __m512i zero_point = _mm512_set1_epi32(requant.zero_point);
-        __m512 scale[Vectors];
-#pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) scale[v] = _mm512_loadu_ps(requant.scale + lane + v * lanes);
+    if (tile.call->requant->rounding == BW_FP32_EVEN) {
+        if (tile.panel->channels == Vectors * lanes) return store_narrow<Rows, Vectors, true>(tile, sums);
+        return store_narrow<Rows, Vectors, false>(tile, sums);
+    }
+    alignas(64) std::int32_t stored[Rows * Vectors * lanes];
 #pragma GCC unroll 12
-        for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 4
-            for (int v = 0; v < Vectors; ++v)
-                sums[r][v] = requantize_fp32_even(sums[r][v], scale[v], low, high, zero_point);
-            store<Vectors>(tile.results[r], sums[r], channels);
-        }
-        return;
-    }
     for (int r = 0; r < Rows; ++r) {
-        for (int v = 0; v < Vectors; ++v)
-            sums[r][v] = requantize_channels(requant, sums[r][v], lane + v * lanes, 0xffff);
-        store<Vectors>(tile.results[r], sums[r], channels);
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) _mm512_store_si512(stored + (r * Vectors + v) * lanes, sums[r][v]);
     }
+    store_any(tile, stored, Rows, Vectors);
 }
 
 using RunTile = void (*)(const Tile&);

@@ -86,25 +86,41 @@ Layout lay_out(const bw_conv_shape& shape, const Cut& cut) {
     return layout;
 }
 
-void pack(const bw_conv_shape& s, const Cut& cut, const Layout& layout, const std::int8_t* weights, std::byte* packed) {
-    const std::int64_t depth = static_cast<std::int64_t>(s.repeats) * s.kh * s.kw * s.i;
-    const auto length = layout.segment_length;
-    for (const Panel& panel : layout.panels) {
-        std::byte* const start = packed + panel.weights;
-        for (std::int32_t c = 0; c < panel.channels; ++c) {
-            const std::int8_t* column = weights + (panel.channel + c) * depth;
-            for (std::int64_t k = 0; k < depth; ++k) {
-                // Column k is value `in` of its run: a run is a segment, or all of them together.
-                const std::int64_t run = cut.joined ? 0 : k / length, in = cut.joined ? k : k % length;
-                const std::int64_t step = run * layout.steps + in / cut.step;
-                const std::int64_t place =
-                    ((step * panel.vectors + c / cut.lanes) * cut.lanes + c % cut.lanes) * cut.step + in % cut.step;
-                if (cut.bytes == 1) {
-                    reinterpret_cast<std::int8_t*>(start)[place] = column[k];
+namespace {
+
+// One panel: along its rows of packed memory, so that writes are in order and reads follow each channel's column.
+template <typename Weight>
+void pack_panel(const Cut& cut, const Layout& layout, const Panel& panel, std::int64_t depth, std::int64_t run_length,
+                const std::int8_t* weights, Weight* packed) {
+    const std::int32_t width = panel.vectors * cut.lanes;
+    for (std::int64_t run = 0; run < depth; run += run_length) {
+        for (std::int64_t step = 0; step < layout.steps; ++step, packed += width * cut.step) {
+            const std::int64_t first = step * cut.step;
+            const auto count = static_cast<std::int32_t>(std::min<std::int64_t>(cut.step, run_length - first));
+            const std::int8_t* column = weights + panel.channel * depth + run + first;
+            for (std::int32_t c = 0; c < panel.channels; ++c, column += depth) {
+                if (count == 4 && sizeof(Weight) == 1) {
+                    std::memcpy(packed + c * 4, column, 4);
                 } else {
-                    reinterpret_cast<std::int16_t*>(start)[place] = column[k];
+                    for (std::int32_t k = 0; k < count; ++k) packed[c * cut.step + k] = column[k];
                 }
             }
+        }
+    }
+}
+
+}  // namespace
+
+void pack(const bw_conv_shape& s, const Cut& cut, const Layout& layout, const std::int8_t* weights, std::byte* packed) {
+    const std::int64_t depth = static_cast<std::int64_t>(s.repeats) * s.kh * s.kw * s.i;
+    const std::int64_t run_length = cut.joined ? depth : layout.segment_length;
+    for (const Panel& panel : layout.panels) {
+        if (cut.bytes == 1) {
+            pack_panel(cut, layout, panel, depth, run_length, weights,
+                       reinterpret_cast<std::int8_t*>(packed + panel.weights));
+        } else {
+            pack_panel(cut, layout, panel, depth, run_length, weights,
+                       reinterpret_cast<std::int16_t*>(packed + panel.weights));
         }
     }
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bitwright.api import Model, Recipe, Statistics, calibrate, compare, inspect, load, quantize, run, transform
+    from bitwright.compiling import compile
     from bitwright.errors import BitwrightError
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "Statistics",
     "calibrate",
     "compare",
+    "compile",
     "inspect",
     "load",
     "quantize",
@@ -30,7 +32,10 @@ __all__ = [
     "transform",
 ]
 
-_ROOMS = dict.fromkeys(__all__, "bitwright.api") | {"BitwrightError": "bitwright.errors"}
+_ROOMS = dict.fromkeys(__all__, "bitwright.api") | {
+    "BitwrightError": "bitwright.errors",
+    "compile": "bitwright.compiling",
+}
 
 
 def __getattr__(name: str) -> Any:
