@@ -21,9 +21,14 @@ format: $(VENV)/.stamp
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# Quiet machine, half an hour: docs/performance.md says what each measures.
+# Quiet machine, three quarters of an hour: docs/performance.md says what each measures.
 bench: $(VENV)/.stamp
 	$(BIN)/python -m bench.latency
+	$(BIN)/python -m bench.latency --threads 2
+	$(BIN)/python -m bench.latency --cap avx512vnni
+	$(BIN)/python -m bench.latency --cap avx2
+	$(BIN)/python -m bench.load
+	$(BIN)/python -m bench.ort_latency
 	$(BIN)/python -m bench.process --networks mobilenetv2 resnet50
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.mutations --count 20000
