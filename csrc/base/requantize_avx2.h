@@ -58,9 +58,9 @@ inline __m256i round_product(__m256i accumulator, __m256i multiplier, __m256i ri
         return shift_right_64(_mm256_add_epi64(_mm256_mul_epi32(a, m), half), count);
     };
     const __m256i even_count = _mm256_and_si256(right, _mm256_set1_epi64x(0xffffffff));
-    return interleave(half_of(accumulator, multiplier, even_count),
-                      half_of(_mm256_srli_epi64(accumulator, 32), _mm256_srli_epi64(multiplier, 32),
-                              _mm256_srli_epi64(right, 32)));
+    return interleave(
+        half_of(accumulator, multiplier, even_count),
+        half_of(_mm256_srli_epi64(accumulator, 32), _mm256_srli_epi64(multiplier, 32), _mm256_srli_epi64(right, 32)));
 }
 
 inline __m256i requantize_single(__m256i accumulator, __m256i multiplier, __m256i shift) {

@@ -41,17 +41,28 @@ inline __m512i requantize_double(__m512i accumulator, __m512i multiplier, __m512
     return divide_by_power_of_two(high_product(shifted, multiplier), right);
 }
 
-inline __m512i requantize_single(__m512i accumulator, __m512i multiplier, __m512i shift) {
-    const __m512i one = _mm512_set1_epi64(1), most = _mm512_set1_epi64(31);
-    const auto half_of = [&](__m512i a, __m512i m, __m512i s) {
-        const __m512i right = _mm512_sub_epi64(most, _mm512_cvtepi32_epi64(_mm512_cvtepi64_epi32(s)));
-        const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(right, one));
-        return _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(a, m), half), right);
+// (accumulator * multiplier + 2^(right - 1)) >> right, of which 32 bits are kept; right in [1, 63].
+inline __m512i round_product(__m512i accumulator, __m512i multiplier, __m512i right) {
+    const auto half_of = [](__m512i a, __m512i m, __m512i count) {
+        const __m512i one = _mm512_set1_epi64(1);
+        const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(count, one));
+        return _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(a, m), half), count);
     };
-    const __m512i even = half_of(accumulator, multiplier, shift);
+    const __m512i even = half_of(accumulator, multiplier, _mm512_and_si512(right, _mm512_set1_epi64(0xffffffff)));
     const __m512i odd =
-        half_of(_mm512_srli_epi64(accumulator, 32), _mm512_srli_epi64(multiplier, 32), _mm512_srli_epi64(shift, 32));
+        half_of(_mm512_srli_epi64(accumulator, 32), _mm512_srli_epi64(multiplier, 32), _mm512_srli_epi64(right, 32));
     return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+}
+
+inline __m512i requantize_single(__m512i accumulator, __m512i multiplier, __m512i shift) {
+    return round_product(accumulator, multiplier, _mm512_sub_epi32(_mm512_set1_epi32(31), shift));
+}
+
+// As base/requantize.h has it for wider accumulators, of 32-bit ones.
+inline __m512i requantize_int64(__m512i accumulator, __m512i multiplier, __m512i shift) {
+    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(multiplier, _mm512_set1_epi32(1 << 15)), 16);
+    const __m512i reduced = _mm512_min_epi32(rounded, _mm512_set1_epi32(0x7fff));
+    return round_product(accumulator, reduced, _mm512_sub_epi32(_mm512_set1_epi32(15), shift));
 }
 
 // Lanes of 16 channels from `channel` on; `count` of them are there, the others repeat none of the table.
@@ -86,8 +97,9 @@ inline __m512i requantize_channels(const bw_requant& r, __m512i accumulator, int
     } else {
         const __m512i multiplier = _mm512_maskz_loadu_epi32(lanes, r.multiplier + channel);
         const __m512i shift = _mm512_maskz_loadu_epi32(lanes, r.shift + channel);
-        rounded = r.rounding == BW_SINGLE ? requantize_single(accumulator, multiplier, shift)
-                                          : requantize_double(accumulator, multiplier, shift);
+        rounded = r.rounding == BW_SINGLE  ? requantize_single(accumulator, multiplier, shift)
+                  : r.rounding == BW_INT64 ? requantize_int64(accumulator, multiplier, shift)
+                                           : requantize_double(accumulator, multiplier, shift);
     }
     const __m512i moved = _mm512_add_epi32(rounded, zero_point);
     return _mm512_min_epi32(_mm512_max_epi32(moved, _mm512_set1_epi32(r.qmin)), _mm512_set1_epi32(r.qmax));

@@ -1,10 +1,11 @@
 // Convolution with vpmaddwd: 8 channels x 2 values of k an instruction, weights and rows in 16 bits. (vpmaddubsw would
-// take 8-bit ones, but saturates: 255 * 127 * 2 > 32767.) Rows are widened a few pixels at a time, then all panels pass.
+// take 8-bit ones, but saturates: 255 * 127 * 2 > 32767.) Rows are widened, some pixels at a time, then all panels
+// pass.
 #include <immintrin.h>
 
 #include <utility>
 
-#include "base/requantize_avx2.h"
+#include "base/narrow_avx2.h"
 #include "conv/blocks.h"
 #include "conv/conv.h"
 
@@ -14,17 +15,19 @@ namespace {
 constexpr int lanes = 8;
 // Pixels of a tile with 1 or 2 vectors: 12 sums; weights, a row's pair and a product fill the other registers.
 constexpr int most_rows[] = {0, 12, 6};
-constexpr int widened_bytes = 96 * 1024;  // rows together stay in the second-level cache beside a panel
-constexpr int fewest_widened = 24;        // but pass over each panel at least as often as this
+constexpr int widened_bytes = 192 * 1024;  // rows together stay in the second-level cache beside a panel
+constexpr int fewest_widened = 24;         // but pass over each panel at least as often as this
 
-constexpr Cut cut{.lanes = lanes, .step = 2, .bytes = 2, .most_vectors = 2, .joined = true, .whole = 4};
+constexpr Cut cut{.lanes = lanes, .step = 2, .bytes = 2, .most_vectors = 2, .joined = true, .whole = 1};
 
+// Tiles of one size, one after another.
 struct Tile {
     const Call* call;
     const Panel* panel;
     const std::int16_t* rows;  // of the first pixel; next ones lie `row_step` elements apart
     std::int64_t row_step;
     const std::int64_t* y_offsets;
+    int count;
 };
 
 // Elements from one widened row to the next: whole cache lines, an odd count of them, so that rows share no sets.
@@ -38,7 +41,7 @@ int widened_rows(std::int64_t step, int block_pixels) {
     return static_cast<int>(rows < block_pixels ? rows : block_pixels);
 }
 
-// The segments of each pixel, one after another, in 16 bits. Writes up to 15 elements more, which the next row overwrites.
+// The segments of each pixel, one after another, in 16 bits, and up to 15 elements more, which the next row overwrites.
 void widen(const Call& call, const std::uint8_t* x, const std::int64_t* x_offsets, int pixels, std::int64_t step,
            std::int16_t* rows) {
     const std::int64_t length = call.segment_length;
@@ -69,7 +72,6 @@ inline void multiply(const Tile& tile, __m256i (&sums)[Rows][Vectors]) {
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) row[r] = tile.rows + r * tile.row_step;
     const std::int64_t steps = tile.call->steps;
-#pragma GCC unroll 4
     for (std::int64_t step = 0; step < steps; ++step) {
         __m256i columns[Vectors];
 #pragma GCC unroll 2
@@ -90,73 +92,86 @@ inline void multiply(const Tile& tile, __m256i (&sums)[Rows][Vectors]) {
     }
 }
 
-// Integers of one row, 8 channels a vector, to bytes; the first `channels` of them only.
-template <int Vectors>
-inline void store(std::uint8_t* result, const __m256i (&row)[Vectors], int channels) {
-    const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(row[0], row[Vectors - 1]), 0xd8);
-    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    if (channels == 16) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(result), bytes);
-    } else if (channels == 8) {
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(result), bytes);
-    } else {
-        alignas(16) std::uint8_t all[16];
-        _mm_store_si128(reinterpret_cast<__m128i*>(all), bytes);
-        for (int c = 0; c < channels; ++c) result[c] = all[c];
+// fp32_even, to panels without padding.
+template <int Rows, int Vectors>
+inline void store_narrow(const Tile& tile, const __m256i (&sums)[Rows][Vectors]) {
+    const Narrow narrow(*tile.call->requant);
+    const float* const first = tile.call->requant->scale + tile.panel->lane;
+    const __m256 scale[] = {_mm256_loadu_ps(first), _mm256_loadu_ps(first + (Vectors - 1) * lanes)};
+    std::uint8_t* const y = tile.call->y + tile.panel->channel;
+    constexpr int group = 4 / Vectors;  // rows whose bytes fill a vector
+#pragma GCC unroll 6
+    for (int r = 0; r < Rows; r += group) {
+        __m256i rounded[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) {
+            const int row = r + i / Vectors < Rows ? r + i / Vectors : Rows - 1;
+            rounded[i] = narrow.round(sums[row][i % Vectors], scale[i % Vectors]);
+        }
+        const __m256i bytes = narrow.bytes(rounded[0], rounded[1], rounded[2], rounded[3]);
+        const __m128i halves[] = {_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)};
+#pragma GCC unroll 4
+        for (int i = 0; i < group; ++i) {
+            if (r + i >= Rows) continue;
+            std::uint8_t* const result = y + tile.y_offsets[r + i];
+            if constexpr (Vectors == 2) {
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(result), halves[i]);
+            } else if (i % 2 == 0) {
+                _mm_storel_pd(reinterpret_cast<double*>(result), _mm_castsi128_pd(halves[i / 2]));
+            } else {
+                _mm_storeh_pd(reinterpret_cast<double*>(result), _mm_castsi128_pd(halves[i / 2]));
+            }
+        }
     }
 }
 
-// In any rounding. Apart from the tile, whose sums would not stay in registers if they were counted through here.
-template <int Vectors>
-__attribute__((noinline)) void requantize_rows(const Tile& tile, const __m256i* sums, int rows) {
+// In any rounding, to any count of channels.
+__attribute__((noinline)) void store_sums(const Tile& tile, const __m256i* sums, int rows) {
+    const Panel& panel = *tile.panel;
     for (int r = 0; r < rows; ++r) {
-        __m256i row[Vectors];
-        for (int v = 0; v < Vectors; ++v)
-            row[v] = requantize_channels(*tile.call->requant, sums[r * Vectors + v], tile.panel->lane + v * lanes,
-                                         _mm256_set1_epi32(-1));
-        store<Vectors>(tile.call->y + tile.panel->channel + tile.y_offsets[r], row, tile.panel->channels);
+        std::uint8_t* const result = tile.call->y + panel.channel + tile.y_offsets[r];
+        for (int v = 0; v < panel.vectors; ++v) {
+            const int channels = panel.channels - v * lanes < lanes ? panel.channels - v * lanes : lanes;
+            alignas(32) std::int32_t integers[lanes];
+            const __m256i rounded = requantize_channels(*tile.call->requant, sums[r * panel.vectors + v],
+                                                        panel.lane + v * lanes, _mm256_set1_epi32(-1));
+            _mm256_store_si256(reinterpret_cast<__m256i*>(integers), rounded);
+            for (int c = 0; c < channels; ++c) result[v * lanes + c] = static_cast<std::uint8_t>(integers[c]);
+        }
     }
 }
 
 template <int Rows, int Vectors>
-void run_tile(const Tile& tile) {
-    __m256i sums[Rows][Vectors];
-    multiply<Rows, Vectors>(tile, sums);
-    const bw_requant& requant = *tile.call->requant;
-    const int lane = tile.panel->lane, channels = tile.panel->channels;
-    std::uint8_t* const y = tile.call->y + tile.panel->channel;
-    if (requant.rounding == BW_FP32_EVEN) {
-        const __m256 low = _mm256_set1_ps(static_cast<float>(requant.qmin - requant.zero_point));
-        const __m256 high = _mm256_set1_ps(static_cast<float>(requant.qmax - requant.zero_point));
-        const __m256i zero_point = _mm256_set1_epi32(requant.zero_point);
+void run_tiles(Tile tile) {
+    const bool is_hot = tile.call->requant->rounding == BW_FP32_EVEN && tile.panel->channels == Vectors * lanes;
+    for (int t = 0; t < tile.count; ++t) {
+        __m256i sums[Rows][Vectors];
+        multiply<Rows, Vectors>(tile, sums);
+        if (is_hot) {
+            store_narrow<Rows, Vectors>(tile, sums);
+        } else {
+            __m256i stored[Rows * Vectors];
 #pragma GCC unroll 12
-        for (int r = 0; r < Rows; ++r) {
+            for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-            for (int v = 0; v < Vectors; ++v)
-                sums[r][v] = requantize_fp32_even(sums[r][v], _mm256_loadu_ps(requant.scale + lane + v * lanes), low, high,
-                                                  zero_point);
-            store<Vectors>(y + tile.y_offsets[r], sums[r], channels);
+                for (int v = 0; v < Vectors; ++v) stored[r * Vectors + v] = sums[r][v];
+            }
+            store_sums(tile, stored, Rows);
         }
-        return;
+        tile.rows += Rows * tile.row_step;
+        tile.y_offsets += Rows;
     }
-    __m256i stored[Rows * Vectors];
-#pragma GCC unroll 12
-    for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) stored[r * Vectors + v] = sums[r][v];
-    }
-    requantize_rows<Vectors>(tile, stored, Rows);
 }
 
-using RunTile = void (*)(const Tile&);
+using RunTiles = void (*)(Tile);
 
 template <int Vectors, int... Rows>
-constexpr void fill(RunTile (&table)[13], std::integer_sequence<int, Rows...>) {
-    ((table[Rows + 1] = run_tile<Rows + 1, Vectors>), ...);
+constexpr void fill(RunTiles (&table)[13], std::integer_sequence<int, Rows...>) {
+    ((table[Rows + 1] = run_tiles<Rows + 1, Vectors>), ...);
 }
 
 struct Tiles {
-    RunTile of[3][13]{};
+    RunTiles of[3][13]{};
     constexpr Tiles() {
         fill<1>(of[1], std::make_integer_sequence<int, most_rows[1]>());
         fill<2>(of[2], std::make_integer_sequence<int, most_rows[2]>());
@@ -187,12 +202,13 @@ void run(const Call& call, int first, int last, std::byte* scratch) {
                     widen(call, call.x + panel.x_offset, block.x_offsets + begin, pixels, step, rows);
                     widened = panel.x_offset;
                 }
+                // The larger tiles first, the others are of one pixel less.
                 const int count = (pixels + most_rows[panel.vectors] - 1) / most_rows[panel.vectors];
-                for (int t = 0; t < count; ++t) {
-                    const int pixel = pixels * t / count, size = pixels * (t + 1) / count - pixel;
-                    tiles.of[panel.vectors][size](
-                        {&call, &panel, rows + pixel * step, step, block.y_offsets + begin + pixel});
-                }
+                const int size = pixels / count, larger = pixels % count, first_smaller = larger * (size + 1);
+                const std::int64_t* const y_offsets = block.y_offsets + begin;
+                if (larger) tiles.of[panel.vectors][size + 1]({&call, &panel, rows, step, y_offsets, larger});
+                tiles.of[panel.vectors][size](
+                    {&call, &panel, rows + first_smaller * step, step, y_offsets + first_smaller, count - larger});
             }
         }
     }

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "base/requantize_avx512.h"
+#include "base/narrow_avx512.h"
 #include "conv/blocks.h"
 #include "conv/conv.h"
 
@@ -16,6 +16,7 @@ constexpr int most_rows[] = {0, 12, 12, 8, 6};
 
 constexpr Cut cut{.lanes = lanes, .step = 4, .bytes = 1, .most_vectors = 4, .joined = false, .whole = 1};
 
+// A few pixels by one panel: where their windows begin, and their results.
 struct Tile {
     const Call* call;
     const Panel* panel;
@@ -57,28 +58,6 @@ inline void multiply(const Tile& tile, __m512i (&sums)[Rows][Vectors]) {
     }
 }
 
-// Rounded sums, still without zero_point, to bytes: 4 vectors of 16, one after the other.
-struct Narrow {
-    __m512 high;  // qmax - zero_point: real products above it do not fit an integer for sure
-    __m512i zero_point, qmin;
-
-    explicit Narrow(const bw_requant& r)
-        : high(_mm512_set1_ps(static_cast<float>(r.qmax - r.zero_point))),
-          zero_point(_mm512_set1_epi16(static_cast<short>(r.zero_point))),
-          qmin(_mm512_set1_epi8(static_cast<char>(r.qmin))) {}
-
-    __m512i round(__m512i sums, __m512 scale) const {
-        return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), scale), high));
-    }
-    // Saturating to 16 bits first changes nothing: what saturates there is far outside [qmin, qmax].
-    __m512i bytes(__m512i a, __m512i b, __m512i c, __m512i d) const {
-        const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-        const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero_point);
-        const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero_point);
-        return _mm512_permutexvar_epi32(order, _mm512_max_epu8(_mm512_packus_epi16(ab, cd), qmin));
-    }
-};
-
 // The quarters [first, first + Vectors) of `bytes`, each of 16 channels; `there` has a bit for each channel that
 // exists.
 template <int Vectors, bool Full>
@@ -112,7 +91,7 @@ inline void store_row(std::uint8_t* result, __m512i bytes, int first, std::uint6
     }
 }
 
-// fp32_even. Full: all lanes of the panel are channels.
+// Where Call::narrows. Full: all lanes of the panel are channels.
 template <int Rows, int Vectors, bool Full>
 inline void store_narrow(const Tile& tile, const __m512i (&sums)[Rows][Vectors]) {
     const Narrow narrow(*tile.call->requant);
@@ -131,7 +110,7 @@ inline void store_narrow(const Tile& tile, const __m512i (&sums)[Rows][Vectors])
                 i[q] = i[2];
             } else {
                 const int row = r + q / Vectors < Rows ? r + q / Vectors : Rows - 1;
-                i[q] = narrow.round(sums[row][q % Vectors], scale[q % Vectors]);
+                i[q] = Narrow::round(sums[row][q % Vectors], scale[q % Vectors]);
             }
         }
         const __m512i bytes = narrow.bytes(i[0], i[1], i[2], i[3]);
@@ -162,7 +141,7 @@ template <int Rows, int Vectors>
 void run_tile(const Tile& tile) {
     __m512i sums[Rows][Vectors];
     multiply<Rows, Vectors>(tile, sums);
-    if (tile.call->requant->rounding == BW_FP32_EVEN) {
+    if (tile.call->narrows) {
         if (tile.panel->channels == Vectors * lanes) return store_narrow<Rows, Vectors, true>(tile, sums);
         return store_narrow<Rows, Vectors, false>(tile, sums);
     }

@@ -12,8 +12,8 @@ void bind_conv(PlanClass& plan) {
             const conv::Window window{size(1),         size(2),       size(3),       size(4),
                                       groups,          stride.first,  stride.second, dilation.first,
                                       dilation.second, padding.first, padding.second};
-            self.add(std::make_unique<conv::ConvStep>(self.isa(), x, self.tensor(x), y, self.tensor(y), window,
-                                                      weights.data(), bias.data(), requant));
+            self.add(conv::make_step(self.isa(), x, y, conv::place(self.tensor(x), self.tensor(y), window),
+                                     weights.data(), bias.data(), requant));
         },
         "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "stride"_a, "dilation"_a, "padding"_a, "groups"_a,
         "A convolution: weights i8[O,R,KH,KW,I], bias i32[O]; padding is (top, left) and lies around x in memory.");
@@ -43,8 +43,8 @@ void bind_conv(PlanClass& plan) {
                                       1,
                                       0,
                                       0};
-            self.add(std::make_unique<conv::ConvStep>(self.isa(), x, as_rows(x, depth), y, as_rows(y, outputs), window,
-                                                      weights.data(), bias.data(), requant));
+            self.add(conv::make_step(self.isa(), x, y, conv::place(as_rows(x, depth), as_rows(y, outputs), window),
+                                     weights.data(), bias.data(), requant));
         },
         "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "rows"_a,
         "Rows of x by weights i8[O,R,1,1,K]; x and y hold them without gaps.");

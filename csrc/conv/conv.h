@@ -61,6 +61,7 @@ struct Call {
     const std::byte* weights;   // packed; unpacked for the reference
     const std::int32_t* bias;   // one a lane of the layout
     const bw_requant* requant;  // its arrays: one a lane of the layout
+    bool narrows;               // see Requant::narrows
     const std::uint8_t* x;
     std::uint8_t* y;
 };

@@ -2,36 +2,48 @@
 
 #include <cstring>
 
+#include "winograd/step.h"
+
 namespace bitwright::conv {
 
-ConvStep::ConvStep(Isa isa, int x, const Tensor& x_tensor, int y, const Tensor& y_tensor, const Window& window,
-                   const std::int8_t* weights, const std::int32_t* bias, const Requant& requant)
-    : kernel_(select(isa)), x_(x), y_(y) {
-    const Image in = image_of(x_tensor), out = image_of(y_tensor);
+Placement place(const Tensor& x, const Tensor& y, const Window& window) {
+    const Image in = image_of(x), out = image_of(y);
     const auto narrow = [](std::int64_t v) { return static_cast<std::int32_t>(v); };
-    shape_ = {narrow(out.n),
-              narrow(out.h),
-              narrow(out.w),
-              narrow(out.c),
-              window.repeats,
-              window.kh,
-              window.kw,
-              window.i,
-              window.groups,
-              window.stride_h,
-              window.stride_w,
-              window.dilation_h,
-              window.dilation_w,
-              in.sn,
-              in.sh,
-              in.sw,
-              out.sn,
-              out.sh,
-              out.sw};
-    start_ = -window.top * in.sh - window.left * in.sw;
+    const bw_conv_shape shape{.n = narrow(out.n),
+                              .oh = narrow(out.h),
+                              .ow = narrow(out.w),
+                              .o = narrow(out.c),
+                              .repeats = window.repeats,
+                              .kh = window.kh,
+                              .kw = window.kw,
+                              .i = window.i,
+                              .groups = window.groups,
+                              .stride_h = window.stride_h,
+                              .stride_w = window.stride_w,
+                              .dilation_h = window.dilation_h,
+                              .dilation_w = window.dilation_w,
+                              .x_sn = in.sn,
+                              .x_sh = in.sh,
+                              .x_sw = in.sw,
+                              .y_sn = out.sn,
+                              .y_sh = out.sh,
+                              .y_sw = out.sw};
+    return {shape, -window.top * in.sh - window.left * in.sw};
+}
+
+std::unique_ptr<Step> make_step(Isa isa, int x, int y, const Placement& placement, const std::int8_t* weights,
+                                const std::int32_t* bias, const Requant& requant) {
+    if (winograd::takes(isa, placement.shape, weights))
+        return std::make_unique<winograd::WinogradStep>(x, placement.start, y, placement.shape, weights, bias, requant);
+    return std::make_unique<ConvStep>(select(isa), x, y, placement, weights, bias, requant);
+}
+
+ConvStep::ConvStep(const Kernel& kernel, int x, int y, const Placement& placement, const std::int8_t* weights,
+                   const std::int32_t* bias, const Requant& requant)
+    : kernel_(kernel), x_(x), y_(y), shape_(placement.shape), start_(placement.start) {
     const auto channels = static_cast<std::size_t>(shape_.o);
     if (kernel_.cut == nullptr) {
-        weights_ = Buffer(channels * static_cast<std::size_t>(window.repeats * window.kh * window.kw * window.i));
+        weights_ = Buffer(channels * static_cast<std::size_t>(shape_.repeats * shape_.kh * shape_.kw * shape_.i));
         std::memcpy(weights_.data(), weights, weights_.bytes());
         bias_.assign(bias, bias + channels);
         requant_ = requant;
@@ -47,6 +59,7 @@ ConvStep::ConvStep(Isa isa, int x, const Tensor& x_tensor, int y, const Tensor& 
         requant_ = requant.of_lanes(of_lane);
     }
     view_ = requant_.view();
+    narrows_ = requant_.narrows();
 }
 
 void ConvStep::run(const Run& run, int first, int last, std::byte* scratch) const {
@@ -62,6 +75,7 @@ void ConvStep::run(const Run& run, int first, int last, std::byte* scratch) cons
                     weights_.data(),
                     bias_.data(),
                     &view_,
+                    narrows_,
                     run.at<const std::uint8_t>(x_) + start_,
                     run.at<std::uint8_t>(y_)};
     kernel_.run(call, first, last, scratch);

@@ -13,11 +13,18 @@ struct Window {
     std::int32_t top, left;  // of padding, which lies in memory around the image
 };
 
+// The shape of a convolution between two tensors, and where the window of output (0, 0) begins in x.
+struct Placement {
+    bw_conv_shape shape;
+    std::int64_t start;
+};
+Placement place(const Tensor& x, const Tensor& y, const Window& window);
+
 class ConvStep final : public Step {
   public:
     // weights i8[O,R,KH,KW,I], bias i32[O] (see conv/reference.h).
-    ConvStep(Isa isa, int x, const Tensor& x_tensor, int y, const Tensor& y_tensor, const Window& window,
-             const std::int8_t* weights, const std::int32_t* bias, const Requant& requant);
+    ConvStep(const Kernel& kernel, int x, int y, const Placement& placement, const std::int8_t* weights,
+             const std::int32_t* bias, const Requant& requant);
 
     std::string name() const override { return kernel_.name; }
     int tasks() const override { return kernel_.cut ? layout_.blocks * layout_.panel_groups : 1; }
@@ -27,13 +34,18 @@ class ConvStep final : public Step {
   private:
     const Kernel& kernel_;
     const int x_, y_;
-    bw_conv_shape shape_{};
-    std::int64_t start_ = 0;  // of the window of output (0, 0), from element 0 of x
+    const bw_conv_shape shape_;
+    const std::int64_t start_;
     Layout layout_;
     Buffer weights_;
     std::vector<std::int32_t> bias_;
     Requant requant_;
     bw_requant view_{};
+    bool narrows_ = false;
 };
+
+// The fastest step for a convolution.
+std::unique_ptr<Step> make_step(Isa isa, int x, int y, const Placement& placement, const std::int8_t* weights,
+                                const std::int32_t* bias, const Requant& requant);
 
 }  // namespace bitwright::conv

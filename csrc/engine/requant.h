@@ -1,6 +1,7 @@
 // Requant: how a step requantizes, with arrays of its own.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -18,6 +19,11 @@ struct Requant {
 
     bw_requant view() const {
         return {rounding, zero_point, qmin, qmax, scale.data(), multiplier.data(), shift.data(), scale64.data()};
+    }
+
+    // Whether base/narrow_avx512.h takes it: float32 products that stay in 32 bits whatever the sum.
+    bool narrows() const {
+        return rounding == BW_FP32_EVEN && std::all_of(scale.begin(), scale.end(), [](float s) { return s < 1.0f; });
     }
 
     // The same for lanes: entry l is that of channel channels[l], 0 where that is -1.
