@@ -78,7 +78,8 @@ void Plan::run(std::byte* const* externals, double* microseconds) {
     const Run run{arena->tensors.data()};
     std::unique_lock<std::mutex> pool_lock;
     if (pool_) pool_lock = std::unique_lock(pool_mutex_, std::try_to_lock);
-    auto before = std::chrono::steady_clock::now();
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point before = microseconds == nullptr ? Clock::time_point() : Clock::now();
     for (const auto& step : steps_) {
         const int tasks = step->tasks();
         if (pool_lock.owns_lock() && tasks > 1) {
@@ -89,7 +90,7 @@ void Plan::run(std::byte* const* externals, double* microseconds) {
             step->run(run, 0, tasks, arena->scratch.data());
         }
         if (microseconds != nullptr) {
-            const auto now = std::chrono::steady_clock::now();
+            const auto now = Clock::now();
             *microseconds++ = std::chrono::duration<double, std::micro>(now - before).count();
             before = now;
         }

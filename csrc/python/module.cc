@@ -3,6 +3,8 @@
 #include <stdexcept>
 
 #include "python/bind.h"
+#include "python/buffers.h"
+#include "python/face.h"
 
 namespace bitwright {
 namespace {
@@ -62,34 +64,6 @@ int add_constant(Plan& plan, const std::string& type, const std::vector<std::int
     return plan.add_constant(tensor, elements.c_str());
 }
 
-// Buffers of the caller's arrays, held for one run.
-class Buffers {
-  public:
-    explicit Buffers(int count) : count_(count) {
-        if (count > most) throw std::invalid_argument("more inputs and outputs than a session takes");
-    }
-    ~Buffers() {
-        for (int i = 0; i < held_; ++i) PyBuffer_Release(&views_[i]);
-    }
-    void hold(PyObject* array, bool writable) {
-        if (held_ == count_) throw std::invalid_argument("too many arrays");
-        const int flags = writable ? PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE : PyBUF_C_CONTIGUOUS;
-        if (PyObject_GetBuffer(array, &views_[held_], flags) != 0) throw nb::python_error();
-        starts_[held_] = static_cast<std::byte*>(views_[held_].buf);
-        ++held_;
-    }
-    std::int64_t bytes(int index) const { return views_[index].len; }
-    std::byte* const* starts() const { return starts_; }
-    int held() const { return held_; }
-
-  private:
-    static constexpr int most = 256;
-    const int count_;
-    int held_ = 0;
-    Py_buffer views_[most];
-    std::byte* starts_[most];
-};
-
 void run(Plan& plan, nb::tuple inputs, nb::list outputs, double* microseconds) {
     Buffers buffers(plan.externals());
     for (nb::handle array : inputs) buffers.hold(array.ptr(), false);
@@ -132,6 +106,8 @@ NB_MODULE(_engine, m) {
             },
             "rounding"_a, "zero_point"_a, "qmin"_a, "qmax"_a, "scale"_a, "multiplier"_a, "shift"_a, "scale64"_a,
             "How a step requantizes; arrays that the rounding does not use are empty.");
+
+    bind_face(m);
 
     PlanClass plan(m, "Plan");
     plan.def(

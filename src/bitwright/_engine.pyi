@@ -21,6 +21,13 @@ class Requant:
         scale64: NDArray[np.float64],
     ) -> None: ...
 
+class Port:
+    def __init__(self, name: str, format: str, shape: Sequence[int], dtype: np.dtype[Any]) -> None: ...
+
+class Face:
+    def __init__(self, plan: Plan, inputs: Sequence[Port], outputs: Sequence[Port]) -> None: ...
+    def run(self, feeds: dict[str, Any]) -> list[NDArray[Any]] | None: ...
+
 class Plan:
     def __init__(self, isa: str, threads: int, arena_bytes: int) -> None: ...
     def tensor(self, type: str, dims: Sequence[int], strides: Sequence[int], offset: int) -> int: ...
@@ -46,4 +53,74 @@ class Plan:
     ) -> None: ...
     def fully_connected(
         self, x: int, y: int, weights: NDArray[np.int8], bias: NDArray[np.int32], requant: Requant, rows: int
+    ) -> None: ...
+    def copy(self, x: int, y: int, bias: bool) -> None: ...
+    def fill_border(self, x: int, value: int, border: tuple[int, int, int, int]) -> None: ...
+    def pool(
+        self,
+        x: int,
+        y: int,
+        is_mean: bool,
+        window: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        bias: int,
+        bounds: tuple[int, int],
+    ) -> None: ...
+    def reduce_extreme(self, x: int, y: int, axes: Sequence[int], largest: bool) -> None: ...
+    def reduce_sum(self, x: int, y: int, axes: Sequence[int], offset: int, requant: Requant) -> None: ...
+    def reduce_sum_affine(
+        self,
+        x: int,
+        y: int,
+        axes: Sequence[int],
+        offset: int,
+        scale: float,
+        shift: float,
+        low: int,
+        high: int,
+        bias: int,
+    ) -> None: ...
+    def softmax(self, x: int, y: int, exponentials: NDArray[np.int32]) -> None: ...
+    def softmax_real(
+        self,
+        x: int,
+        y: int,
+        exponentials: NDArray[np.float32],
+        scale: float,
+        zero_point: int,
+        bounds: tuple[int, int],
+    ) -> None: ...
+    def softmax_wide(
+        self,
+        x: int,
+        y: int,
+        exponentials: NDArray[np.int16],
+        inverses: NDArray[np.int16],
+        multiplier: int,
+        shift: int,
+        is_single: bool,
+    ) -> None: ...
+    def log_softmax(
+        self,
+        x: int,
+        y: int,
+        exponentials: NDArray[np.int32],
+        differences: NDArray[np.int32],
+        lowest: int,
+        multiplier: int,
+        shift: int,
+    ) -> None: ...
+    def log_softmax_real(
+        self,
+        x: int,
+        y: int,
+        exponentials: NDArray[np.float32],
+        scale_in: float,
+        scale_out: float,
+        bias: int,
+        zero_point: int,
+    ) -> None: ...
+    def l2_normalization(
+        self, x: int, y: int, zero_point_in: int, zero_point_out: int, is_scaled_first: bool
     ) -> None: ...

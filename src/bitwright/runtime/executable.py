@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bitwright import _engine
 from bitwright.lowering.layout import inverse
 from bitwright.program.definition import Call
 from bitwright.program.program import Program
@@ -103,6 +104,11 @@ class Executable:
             self._whole = compile_segment(program, taken, given, wanted, isa=isa, threads=threads)
         self._stages = () if self._whole else _stages(program, steps, self.outputs, isa=isa, threads=threads)
         self._made = [(port.shape, DTYPES[program.tensors[port.tensor].dtype]) for port in self.outputs]
+
+    @property
+    def plan(self) -> _engine.Plan | None:
+        """What takes the inputs and then the outputs as they are; None where there is more than one segment."""
+        return None if self._whole is None else self._whole.plan
 
     @property
     def segments(self) -> tuple[Segment, ...]:
