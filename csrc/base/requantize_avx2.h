@@ -50,17 +50,20 @@ inline __m256i requantize_double(__m256i accumulator, __m256i multiplier, __m256
     return divide_by_power_of_two(high_product(shifted, multiplier), right);
 }
 
-// (accumulator * multiplier + 2^(right - 1)) >> right, of which 32 bits are kept; right in [1, 63].
+// (a * m + 2^(count - 1)) >> count of the even lanes of a and m, in 64 bits; count in [1, 63].
+inline __m256i round_even_product(__m256i a, __m256i m, __m256i count) {
+    const __m256i one = _mm256_set1_epi64x(1);
+    const __m256i half = _mm256_sllv_epi64(one, _mm256_sub_epi64(count, one));
+    return shift_right_64(_mm256_add_epi64(_mm256_mul_epi32(a, m), half), count);
+}
+
+// The same of all lanes, of which 32 bits are kept.
 inline __m256i round_product(__m256i accumulator, __m256i multiplier, __m256i right) {
-    const auto half_of = [](__m256i a, __m256i m, __m256i count) {
-        const __m256i one = _mm256_set1_epi64x(1);
-        const __m256i half = _mm256_sllv_epi64(one, _mm256_sub_epi64(count, one));
-        return shift_right_64(_mm256_add_epi64(_mm256_mul_epi32(a, m), half), count);
-    };
-    const __m256i even_count = _mm256_and_si256(right, _mm256_set1_epi64x(0xffffffff));
-    return interleave(
-        half_of(accumulator, multiplier, even_count),
-        half_of(_mm256_srli_epi64(accumulator, 32), _mm256_srli_epi64(multiplier, 32), _mm256_srli_epi64(right, 32)));
+    const __m256i even_right = _mm256_and_si256(right, _mm256_set1_epi64x(0xffffffff));
+    const __m256i even = round_even_product(accumulator, multiplier, even_right);
+    const __m256i odd = round_even_product(_mm256_srli_epi64(accumulator, 32), _mm256_srli_epi64(multiplier, 32),
+                                           _mm256_srli_epi64(right, 32));
+    return interleave(even, odd);
 }
 
 inline __m256i requantize_single(__m256i accumulator, __m256i multiplier, __m256i shift) {

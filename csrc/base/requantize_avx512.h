@@ -41,16 +41,19 @@ inline __m512i requantize_double(__m512i accumulator, __m512i multiplier, __m512
     return divide_by_power_of_two(high_product(shifted, multiplier), right);
 }
 
-// (accumulator * multiplier + 2^(right - 1)) >> right, of which 32 bits are kept; right in [1, 63].
+// (a * m + 2^(count - 1)) >> count of the even lanes of a and m, in 64 bits; count in [1, 63].
+inline __m512i round_even_product(__m512i a, __m512i m, __m512i count) {
+    const __m512i one = _mm512_set1_epi64(1);
+    const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(count, one));
+    return _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(a, m), half), count);
+}
+
+// The same of all lanes, of which 32 bits are kept.
 inline __m512i round_product(__m512i accumulator, __m512i multiplier, __m512i right) {
-    const auto half_of = [](__m512i a, __m512i m, __m512i count) {
-        const __m512i one = _mm512_set1_epi64(1);
-        const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(count, one));
-        return _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(a, m), half), count);
-    };
-    const __m512i even = half_of(accumulator, multiplier, _mm512_and_si512(right, _mm512_set1_epi64(0xffffffff)));
-    const __m512i odd =
-        half_of(_mm512_srli_epi64(accumulator, 32), _mm512_srli_epi64(multiplier, 32), _mm512_srli_epi64(right, 32));
+    const __m512i even_right = _mm512_and_si512(right, _mm512_set1_epi64(0xffffffff));
+    const __m512i even = round_even_product(accumulator, multiplier, even_right);
+    const __m512i odd = round_even_product(_mm512_srli_epi64(accumulator, 32), _mm512_srli_epi64(multiplier, 32),
+                                           _mm512_srli_epi64(right, 32));
     return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
 }
 

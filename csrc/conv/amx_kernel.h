@@ -108,7 +108,7 @@ void store(const Call& call, const Panel& panel, const std::int64_t* y_offsets, 
     const auto there = static_cast<__mmask32>((1ull << panel.channels) - 1);
     const Narrow narrow(requant);
     const auto sums_of = [&](int row, int v) { return _mm512_loadu_si512(sums + (row * Vectors + v) * tile_lanes); };
-    if (requant.rounding != BW_FP32_EVEN) {
+    if (!call.narrows) {
         for (int row = 0; row < rows; ++row)
             for (int v = 0; v < Vectors; ++v) {
                 const __m512i integers =
@@ -123,7 +123,7 @@ void store(const Call& call, const Panel& panel, const std::int64_t* y_offsets, 
     for (int row = 0; row < rows; row += together) {
         __m512i rounded[4];
         for (int i = 0; i < 4; ++i)
-            rounded[i] = narrow.round(sums_of(row + i / Vectors, i % Vectors), scales[i % Vectors]);
+            rounded[i] = Narrow::round(sums_of(row + i / Vectors, i % Vectors), scales[i % Vectors]);
         const __m512i bytes = narrow.bytes(rounded[0], rounded[1], rounded[2], rounded[3]);
         if constexpr (Vectors == 2) {
             _mm256_mask_storeu_epi8(y + y_offsets[row], there, _mm512_castsi512_si256(bytes));

@@ -92,7 +92,7 @@ inline void multiply(const Tile& tile, __m256i (&sums)[Rows][Vectors]) {
     }
 }
 
-// fp32_even, to panels without padding.
+// Where Call::narrows, to panels without padding.
 template <int Rows, int Vectors>
 inline void store_narrow(const Tile& tile, const __m256i (&sums)[Rows][Vectors]) {
     const Narrow narrow(*tile.call->requant);
@@ -106,7 +106,7 @@ inline void store_narrow(const Tile& tile, const __m256i (&sums)[Rows][Vectors])
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) {
             const int row = r + i / Vectors < Rows ? r + i / Vectors : Rows - 1;
-            rounded[i] = narrow.round(sums[row][i % Vectors], scale[i % Vectors]);
+            rounded[i] = Narrow::round(sums[row][i % Vectors], scale[i % Vectors]);
         }
         const __m256i bytes = narrow.bytes(rounded[0], rounded[1], rounded[2], rounded[3]);
         const __m128i halves[] = {_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)};
@@ -143,7 +143,7 @@ __attribute__((noinline)) void store_sums(const Tile& tile, const __m256i* sums,
 
 template <int Rows, int Vectors>
 void run_tiles(Tile tile) {
-    const bool is_hot = tile.call->requant->rounding == BW_FP32_EVEN && tile.panel->channels == Vectors * lanes;
+    const bool is_hot = tile.call->narrows && tile.panel->channels == Vectors * lanes;
     for (int t = 0; t < tile.count; ++t) {
         __m256i sums[Rows][Vectors];
         multiply<Rows, Vectors>(tile, sums);
