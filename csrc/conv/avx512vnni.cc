@@ -20,8 +20,8 @@ constexpr Cut cut{.lanes = lanes, .step = 4, .bytes = 1, .most_vectors = 4, .joi
 struct Tile {
     const Call* call;
     const Panel* panel;
-    const std::uint8_t* const* rows;
-    std::uint8_t* const* results;
+    const std::int64_t* x_offsets;  // one a pixel
+    const std::int64_t* y_offsets;
 };
 
 template <int Rows, int Vectors>
@@ -34,13 +34,14 @@ inline void multiply(const Tile& tile, __m512i (&sums)[Rows][Vectors]) {
         for (int r = 0; r < Rows; ++r) sums[r][v] = start;
     }
     const std::byte* weights = tile.call->weights + tile.panel->weights;
+    const std::uint8_t* const x = tile.call->x + tile.panel->x_offset;
     const std::int64_t* const segments = tile.call->segments;
     const int count = tile.call->segment_count;
     const std::int64_t bytes = 4 * static_cast<std::int64_t>(tile.call->steps);
     for (int segment = 0; segment < count; ++segment) {
         const std::uint8_t* row[Rows];
 #pragma GCC unroll 12
-        for (int r = 0; r < Rows; ++r) row[r] = tile.rows[r] + segments[segment];
+        for (int r = 0; r < Rows; ++r) row[r] = x + tile.x_offsets[r] + segments[segment];
         for (std::int64_t k = 0; k < bytes; k += 4) {
             __m512i columns[Vectors];
 #pragma GCC unroll 4
@@ -95,6 +96,7 @@ inline void store_row(std::uint8_t* result, __m512i bytes, int first, std::uint6
 template <int Rows, int Vectors, bool Full>
 inline void store_narrow(const Tile& tile, const __m512i (&sums)[Rows][Vectors]) {
     const Narrow narrow(*tile.call->requant);
+    std::uint8_t* const y = tile.call->y + tile.panel->channel;
     const std::uint64_t there = tile.panel->channels == 64 ? ~0ull : (1ull << tile.panel->channels) - 1;
     __m512 scale[Vectors];
 #pragma GCC unroll 4
@@ -114,11 +116,11 @@ inline void store_narrow(const Tile& tile, const __m512i (&sums)[Rows][Vectors])
             }
         }
         const __m512i bytes = narrow.bytes(i[0], i[1], i[2], i[3]);
-        store_row<Vectors, Full>(tile.results[r], bytes, 0, there);
+        store_row<Vectors, Full>(y + tile.y_offsets[r], bytes, 0, there);
         if constexpr (together > 1) {
 #pragma GCC unroll 4
             for (int q = 1; q < together; ++q)
-                if (r + q < Rows) store_row<Vectors, Full>(tile.results[r + q], bytes, q, there);
+                if (r + q < Rows) store_row<Vectors, Full>(y + tile.y_offsets[r + q], bytes, q, there);
         }
     }
 }
@@ -132,7 +134,8 @@ __attribute__((noinline)) void store_any(const Tile& tile, const std::int32_t* s
             const int lane = tile.panel->lane + v * lanes;
             const __m512i integers =
                 requantize_channels(*tile.call->requant, _mm512_load_si512(sums), lane, static_cast<__mmask16>(0xffff));
-            _mm_mask_storeu_epi8(tile.results[r] + v * lanes, there, _mm512_cvtepi32_epi8(integers));
+            _mm_mask_storeu_epi8(tile.call->y + tile.panel->channel + tile.y_offsets[r] + v * lanes, there,
+                                 _mm512_cvtepi32_epi8(integers));
         }
     }
 }
@@ -181,17 +184,10 @@ void run(const Call& call, int first, int last, std::byte* scratch) {
             const Panel& panel = call.panels[p];
             const int most = most_rows[panel.vectors];
             const int count = (block.pixels + most - 1) / most;
-            const std::uint8_t* rows[12];
-            std::uint8_t* results[12];
             int pixel = 0;
             for (int t = 0; t < count; ++t) {
                 const int end = static_cast<int>(static_cast<std::int64_t>(block.pixels) * (t + 1) / count);
-                const int size = end - pixel;
-                for (int r = 0; r < size; ++r) {
-                    rows[r] = call.x + block.x_offsets[pixel + r] + panel.x_offset;
-                    results[r] = call.y + block.y_offsets[pixel + r] + panel.channel;
-                }
-                tiles.of[panel.vectors][size]({&call, &panel, rows, results});
+                tiles.of[panel.vectors][end - pixel]({&call, &panel, block.x_offsets + pixel, block.y_offsets + pixel});
                 pixel = end;
             }
         }

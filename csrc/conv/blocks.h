@@ -28,14 +28,17 @@ inline Block open_block(const Call& call, int task, std::byte* scratch) {
     const int panels = call.panel_count;
     auto* const x_offsets = reinterpret_cast<std::int64_t*>(scratch);
     auto* const y_offsets = x_offsets + call.block_pixels;
-    std::int64_t ox = begin % s.ow, oy = begin / s.ow % s.oh, n = begin / s.ow / s.oh;
-    for (std::int64_t pixel = begin; pixel < end; ++pixel) {
-        x_offsets[pixel - begin] = n * s.x_sn + oy * s.stride_h * s.x_sh + ox * s.stride_w * s.x_sw;
-        y_offsets[pixel - begin] = n * s.y_sn + oy * s.y_sh + ox * s.y_sw;
-        if (++ox == s.ow) {
-            ox = 0;
-            if (++oy == s.oh) oy = 0, ++n;
-        }
+    const std::int64_t x_step = s.stride_w * s.x_sw;
+    for (std::int64_t pixel = begin; pixel < end;) {  // a row, or what is left of it
+        const std::int64_t ox = pixel % s.ow, oy = pixel / s.ow % s.oh, n = pixel / s.ow / s.oh;
+        const std::int64_t run = s.ow - ox < end - pixel ? s.ow - ox : end - pixel;
+        const std::int64_t x = n * s.x_sn + oy * s.stride_h * s.x_sh + ox * x_step;
+        const std::int64_t y = n * s.y_sn + oy * s.y_sh + ox * s.y_sw;
+        std::int64_t* const x_row = x_offsets + (pixel - begin);
+        std::int64_t* const y_row = y_offsets + (pixel - begin);
+        for (std::int64_t i = 0; i < run; ++i) x_row[i] = x + i * x_step;
+        for (std::int64_t i = 0; i < run; ++i) y_row[i] = y + i * s.y_sw;
+        pixel += run;
     }
     return {static_cast<int>(end - begin), panels * group / call.panel_groups, panels * (group + 1) / call.panel_groups,
             x_offsets, y_offsets};
