@@ -6,8 +6,12 @@
 
 namespace bitwright::conv {
 
-Placement place(const Tensor& x, const Tensor& y, const Window& window) {
-    const Image in = image_of(x), out = image_of(y);
+Placement place(const Tensor& x, const Tensor& y, const Window& window, const Phase& phase) {
+    const Image in = image_of(x);
+    Image out = image_of(y);
+    const std::int64_t y_start = phase.first_h * out.sh + phase.first_w * out.sw;
+    out.h = (out.h - phase.first_h + phase.step_h - 1) / phase.step_h, out.sh *= phase.step_h;
+    out.w = (out.w - phase.first_w + phase.step_w - 1) / phase.step_w, out.sw *= phase.step_w;
     const auto narrow = [](std::int64_t v) { return static_cast<std::int32_t>(v); };
     const bw_conv_shape shape{.n = narrow(out.n),
                               .oh = narrow(out.h),
@@ -28,19 +32,19 @@ Placement place(const Tensor& x, const Tensor& y, const Window& window) {
                               .y_sn = out.sn,
                               .y_sh = out.sh,
                               .y_sw = out.sw};
-    return {shape, -window.top * in.sh - window.left * in.sw};
+    return {shape, -window.top * in.sh - window.left * in.sw, y_start};
 }
 
 std::unique_ptr<Step> make_step(Isa isa, int x, int y, const Placement& placement, const std::int8_t* weights,
                                 const std::int32_t* bias, const Requant& requant) {
-    if (winograd::takes(isa, placement.shape, weights))
+    if (placement.y_start == 0 && winograd::takes(isa, placement.shape, weights))
         return std::make_unique<winograd::WinogradStep>(x, placement.start, y, placement.shape, weights, bias, requant);
     return std::make_unique<ConvStep>(select(isa), x, y, placement, weights, bias, requant);
 }
 
 ConvStep::ConvStep(const Kernel& kernel, int x, int y, const Placement& placement, const std::int8_t* weights,
                    const std::int32_t* bias, const Requant& requant)
-    : kernel_(kernel), x_(x), y_(y), shape_(placement.shape), start_(placement.start) {
+    : kernel_(kernel), x_(x), y_(y), shape_(placement.shape), start_(placement.start), y_start_(placement.y_start) {
     const auto channels = static_cast<std::size_t>(shape_.o);
     if (kernel_.cut == nullptr) {
         weights_ = Buffer(channels * static_cast<std::size_t>(shape_.repeats * shape_.kh * shape_.kw * shape_.i));
@@ -77,7 +81,7 @@ void ConvStep::run(const Run& run, int first, int last, std::byte* scratch) cons
                     &view_,
                     narrows_,
                     run.at<const std::uint8_t>(x_) + start_,
-                    run.at<std::uint8_t>(y_)};
+                    run.at<std::uint8_t>(y_) + y_start_};
     kernel_.run(call, first, last, scratch);
 }
 

@@ -13,12 +13,17 @@ struct Window {
     std::int32_t top, left;  // of padding, which lies in memory around the image
 };
 
-// The shape of a convolution between two tensors, and where the window of output (0, 0) begins in x.
+// The pixels of y that are written: from (first_h, first_w) on, every so many rows and columns.
+struct Phase {
+    std::int32_t first_h = 0, first_w = 0, step_h = 1, step_w = 1;
+};
+
+// The shape of a convolution between two tensors, where the window of output (0, 0) begins in x, and that output in y.
 struct Placement {
     bw_conv_shape shape;
-    std::int64_t start;
+    std::int64_t start, y_start;
 };
-Placement place(const Tensor& x, const Tensor& y, const Window& window);
+Placement place(const Tensor& x, const Tensor& y, const Window& window, const Phase& phase = {});
 
 class ConvStep final : public Step {
   public:
@@ -35,7 +40,7 @@ class ConvStep final : public Step {
     const Kernel& kernel_;
     const int x_, y_;
     const bw_conv_shape shape_;
-    const std::int64_t start_;
+    const std::int64_t start_, y_start_;
     Layout layout_;
     Buffer weights_;
     std::vector<std::int32_t> bias_;

@@ -35,6 +35,9 @@ struct Kernel {
     Isa isa;
     // The innermost two loops: shape has rank 2. Nothing but the elements themselves is read or written.
     void (*run)(Pattern pattern, const bw_move_shape& shape, const std::uint8_t* x, std::uint8_t* y);
+    // bw_take_reference.
+    void (*take)(const std::int64_t* offsets, std::int64_t count, std::int64_t bytes, const std::uint8_t* x, std::uint8_t* y,
+                 std::int64_t y_stride);
 };
 
 // One row each: movement/kernels.inc.

@@ -7,6 +7,6 @@ void run(Pattern, const bw_move_shape& shape, const std::uint8_t* x, std::uint8_
 
 }  // namespace
 
-const Kernel scalar{"scalar", Isa::scalar, run};
+const Kernel scalar{"scalar", Isa::scalar, run, bw_take_reference};
 
 }  // namespace bitwright::movement

@@ -26,7 +26,7 @@ bool takes(Isa isa, const bw_conv_shape& s, const std::int8_t* weights) {
     if (s.stride_h != 1 || s.stride_w != 1 || s.dilation_h != 1 || s.dilation_w != 1) return false;
     // Below, the transforms cost what the product saves; above, its weights (72 bytes a pair of channels) leave the
     // caches.
-    if (s.i % 32 || s.o % lanes || s.i < 32 || s.o < 32 || static_cast<std::int64_t>(s.i) * s.o > 512 * 512)
+    if (s.i % 32 || s.o % lanes || s.i < 32 || s.o < 32 || static_cast<std::int64_t>(s.i) * s.o > 128 * 128)
         return false;
     if (s.oh < 7 || s.ow < 7) return false;
     const std::int64_t depth = 9ll * s.i;

@@ -50,9 +50,22 @@ class Plan:
         dilation: tuple[int, int],
         padding: tuple[int, int],
         groups: int,
+        y_first: tuple[int, int] = (0, 0),
+        y_step: tuple[int, int] = (1, 1),
     ) -> None: ...
     def fully_connected(
         self, x: int, y: int, weights: NDArray[np.int8], bias: NDArray[np.int32], requant: Requant, rows: int
+    ) -> None: ...
+    def depthwise(
+        self,
+        x: int,
+        y: int,
+        weights: NDArray[np.int8],
+        bias: NDArray[np.int32],
+        requant: Requant,
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
+        padding: tuple[int, int],
     ) -> None: ...
     def copy(self, x: int, y: int, bias: bool) -> None: ...
     def fill_border(self, x: int, value: int, border: tuple[int, int, int, int]) -> None: ...
@@ -124,3 +137,46 @@ class Plan:
     def l2_normalization(
         self, x: int, y: int, zero_point_in: int, zero_point_out: int, is_scaled_first: bool
     ) -> None: ...
+    def move(
+        self,
+        x: int,
+        y: int,
+        dims: Sequence[int],
+        x_view: tuple[Sequence[int], Sequence[int], Sequence[int]],
+        y_view: tuple[Sequence[int], Sequence[int], Sequence[int]],
+    ) -> None: ...
+    def take(self, x: int, y: int, tables: Sequence[Sequence[int]]) -> None: ...
+    def fill(self, y: int, value: bytes) -> None: ...
+    def fill_margin(self, y: int, value: bytes, margin: tuple[int, int, int, int]) -> None: ...
+    def bilinear(
+        self,
+        x: int,
+        y: int,
+        rows: tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[float]],
+        columns: tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[float]],
+        bits: int,
+        away: bool,
+        bias: int,
+    ) -> None: ...
+    def pair(
+        self,
+        operation: str,
+        a: int,
+        b: int,
+        y: int,
+        zero_points: tuple[int, int],
+        multipliers: tuple[int, int],
+        shifts: tuple[int, int],
+        left_shift: int,
+        weight_shift: int,
+        requant: Requant,
+        below: Requant,
+    ) -> None: ...
+    def plain_pair(self, operation: str, a: int, b: int, y: int, low: float, high: float) -> None: ...
+    def plain_unary(self, operation: str, x: int, y: int, low: float, high: float) -> None: ...
+    def quantize(self, x: int, y: int, rule: str, factor: float, zero_point: int, bias: int) -> None: ...
+    def dequantize(self, x: int, y: int, factor: float, zero_point: int) -> None: ...
+    def rescale(self, x: int, y: int, zero_point: int, requant: Requant) -> None: ...
+    def cast(self, x: int, y: int, x_meaning: str, y_meaning: str) -> None: ...
+    def lut(self, x: int, y: int, table: NDArray[np.uint8]) -> None: ...
+    def lut16(self, x: int, y: int, table: NDArray[np.int16]) -> None: ...

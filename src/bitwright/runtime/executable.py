@@ -16,7 +16,7 @@ from bitwright.program.registry import DEFINITIONS
 from bitwright.program.tensor import DTYPES, Array, Shape
 from bitwright.runtime.segment import Outside, Segment, Strides, compile_segment, dense_strides
 from bitwright.runtime.steps.registry import steps_of
-from bitwright.runtime.steps.step import Steps
+from bitwright.runtime.steps.step import Alias, Steps
 
 
 @dataclass(frozen=True)
@@ -193,19 +193,33 @@ def _stages(
             stages.append(Left(tuple(run), tuple(reasons)))
             continue
         taken = [(index, made) for index, made in ((index, steps[index]) for index in run) if not isinstance(made, str)]
-        before, after = _crossing(program, run, outputs)
+        before, after = _crossing(program, steps, run, outputs)
         stages.append(compile_segment(program, taken, before, after, isa=isa, threads=threads))
     return tuple(stages)
 
 
 def _crossing(
-    program: Program, run: Sequence[int], outputs: Sequence[Placed]
+    program: Program, steps: Sequence[Steps | str], run: Sequence[int], outputs: Sequence[Placed]
 ) -> tuple[tuple[Outside, ...], tuple[Outside, ...]]:
     """What consecutive operators read from before, and what of theirs is read after."""
-    operators = [program.operators[index] for index in run]
-    made = [name for operator in operators for name in operator.outputs]
-    read = dict.fromkeys(name for operator in operators for name in operator.inputs if name is not None)
+    made = dict.fromkeys(name for index in run for name in program.operators[index].outputs)
+    read = dict.fromkeys(name for index in run for name in _read(program, steps, index))
     wanted = {port.tensor for port in outputs}
-    before = [n for n in read if n not in made and program.tensors[n].data is None]
-    after = [n for n in made if n in wanted or not set(program.readers.get(n, ())) <= set(run)]
-    return tuple(map(Outside, before)), tuple(map(Outside, after))
+    for index in range(run[-1] + 1, len(steps)):
+        wanted.update(_read(program, steps, index))
+    before = [n for n in read if n not in made and n in program.tensors and program.tensors[n].data is None]
+    return tuple(map(Outside, before)), tuple(Outside(n) for n in made if n in wanted)
+
+
+def _read(program: Program, steps: Sequence[Steps | str], index: int) -> list[str]:
+    """The values that an operator reads: what its steps read, which pads that they absorbed come before."""
+    mine = steps[index]
+    if isinstance(mine, str):
+        return [name for name in program.operators[index].inputs if name is not None]
+    found: list[str] = []
+    for step in mine:
+        if isinstance(step, Alias):
+            found.append(step.of)
+        else:
+            found += [name for argument, name in step.tensors.items() if argument not in step.writes]
+    return found

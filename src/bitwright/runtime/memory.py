@@ -26,23 +26,19 @@ def place(spans: Sequence[Span]) -> tuple[list[int], int]:
     ([0, 128, 0], 192)
     """
     offsets = [0] * len(spans)
-    placed: list[int] = []
+    placed: list[tuple[int, int, int, int]] = []  # its bytes, from and to; its steps, likewise
     total = 0
     for index in sorted(range(len(spans)), key=lambda i: (-spans[i].size, spans[i].first)):
-        span = spans[index]
-        size = -(-span.size // ALIGNMENT) * ALIGNMENT
-        taken = sorted(
-            (offsets[other], offsets[other] + spans[other].size)
-            for other in placed
-            if spans[other].first <= span.last and span.first <= spans[other].last
-        )
+        first, last = spans[index].first, spans[index].last
+        size = -(-spans[index].size // ALIGNMENT) * ALIGNMENT
         best, best_gap, end = None, 0, 0
-        for start, stop in taken:
+        for start, stop in sorted([(b, e) for b, e, f, g in placed if f <= last and first <= g]):
             gap = start - end
             if gap >= size and (best is None or gap < best_gap):
                 best, best_gap = end, gap
-            end = max(end, -(-stop // ALIGNMENT) * ALIGNMENT)
-        offsets[index] = end if best is None else best
-        total = max(total, offsets[index] + size)
-        placed.append(index)
+            end = max(end, stop)
+        offset = end if best is None else best
+        offsets[index] = offset
+        placed.append((offset, offset + size, first, last))
+        total = max(total, offset + size)
     return offsets, total

@@ -69,6 +69,7 @@ class _Compiling:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     roots: dict[str, str] = field(default_factory=dict)  # alias -> what it is another name of
     borders: dict[str, Border] = field(default_factory=dict)
+    values: dict[str, str | None] = field(default_factory=dict)  # what `value` found
 
     def tensor(self, name: str) -> Tensor:
         return self.tensors[name] if name in self.tensors else self.program.tensors[name]
@@ -82,13 +83,20 @@ class _Compiling:
         tensor = self.tensor(name)
         return tensor.data is not None and not tensor.variable
 
+    def value(self, name: str) -> str | None:
+        """The root of a value; None for a constant."""
+        if name not in self.values:
+            self.values[name] = None if self.is_constant(name) else self.root(name)
+        return self.values[name]
+
     def uses(self) -> dict[str, list[tuple[int, Step, str]]]:
         """Where each value that is no constant is read or written, by root: (index of the step, step, argument)."""
         found: dict[str, list[tuple[int, Step, str]]] = {}
         for index, (_, step) in enumerate(self.steps):
             for argument, name in step.tensors.items():
-                if not self.is_constant(name):
-                    found.setdefault(self.root(name), []).append((index, step, argument))
+                root = self.value(name)
+                if root is not None:
+                    found.setdefault(root, []).append((index, step, argument))
         return found
 
 
@@ -182,25 +190,29 @@ def _copy(work: _Compiling, outside: Outside, *, into: bool) -> Step:
     )
 
 
+_NO_BORDER = Border()
+
+
 def _give_borders(work: _Compiling) -> None:
     """Borders where all who touch an image can live with them; a bordered copy of it where not."""
+    aliased = {work.root(alias) for alias in work.roots}
     for root, uses in work.uses().items():
-        wanted = Border()
+        wanted = _NO_BORDER
         for _, step, argument in uses:
-            wanted = wanted.union(step.borders.get(argument, Border()))
-        if wanted == Border():
+            if argument in step.borders:
+                wanted = wanted.union(step.borders[argument])
+        if wanted == _NO_BORDER or root in aliased:
             continue
-        has_alias = any(work.root(alias) == root for alias in work.roots)
         written = any(argument in step.writes for _, step, argument in uses)
-        if written and not has_alias and all(argument in step.strided for _, step, argument in uses):
+        if written and all(argument in step.strided for _, step, argument in uses):
             work.borders[root] = wanted
     steps: list[tuple[int, Step]] = []
     copies: dict[tuple[str, Border], str] = {}
     for index, step in work.steps:
-        moved = dict(step.tensors)
+        moved = {}
         for argument, border in step.borders.items():
             name = step.tensors[argument]
-            if border == Border() or work.root(name) in work.borders:
+            if border == _NO_BORDER or work.root(name) in work.borders:
                 continue
             copy = copies.get((name, border))
             if copy is None:
@@ -211,7 +223,7 @@ def _give_borders(work: _Compiling) -> None:
                     (index, Step("copy", {"x": name, "y": copy}, arguments={"bias": False}, strided=frozenset("xy")))
                 )
             moved[argument] = copy
-        steps.append((index, replace(step, tensors=moved)))
+        steps.append((index, replace(step, tensors={**step.tensors, **moved}) if moved else step))
     work.steps = steps
     _fill_borders(work)
 

@@ -19,7 +19,9 @@ def engine_requant(how: Requantization, channels: int) -> _engine.Requant:
         how: with one factor, or one a channel.
         channels: how many the output has.
     """
-    factors = np.broadcast_to(how.real_multiplier, (channels,))
+    factors = how.real_multiplier
+    if factors.shape != (channels,):
+        factors = np.broadcast_to(factors, (channels,))
     scale, multiplier, shift, scale64 = _NONE_F32, _NONE_32, _NONE_32, _NONE_F64
     if how.arithmetic == "fp32_even":
         scale = np.ascontiguousarray(factors, np.float32)

@@ -1,0 +1,62 @@
+#include "python/bind.h"
+#include "conv16/step.h"
+
+namespace bitwright {
+namespace {
+
+using Bias = Array<std::int64_t>;
+
+void add(Plan& plan, int x, int y, const conv::Placement& placement, const Array<std::int8_t>& weights,
+         const Bias& bias, const Requant& requant) {
+    const bool is_wide = conv16::is_wide(placement.shape, weights.data(), bias.data(), requant.rounding);
+    const conv16::Kernel& kernel = conv16::select(plan.isa(), placement.shape, is_wide);
+    plan.add(std::make_unique<conv16::Conv16Step>(kernel, x, y, placement, weights.data(), bias.data(), requant));
+}
+
+void convolve(Plan& plan, int x, int y, const Array<std::int8_t>& weights, const Bias& bias, const Requant& requant,
+              Pair stride, Pair dilation, Pair padding, std::int32_t groups) {
+    const auto size = [&](std::size_t axis) { return static_cast<std::int32_t>(weights.shape(axis)); };
+    const conv::Window window{
+        .repeats = 1,
+        .kh = size(1),
+        .kw = size(2),
+        .i = size(3),
+        .groups = groups,
+        .stride_h = stride.first,
+        .stride_w = stride.second,
+        .dilation_h = dilation.first,
+        .dilation_w = dilation.second,
+        .top = padding.first,
+        .left = padding.second,
+    };
+    add(plan, x, y, conv::place(plan.tensor(x), plan.tensor(y), window), weights, bias, requant);
+}
+
+void fully_connected(Plan& plan, int x, int y, const Array<std::int8_t>& weights, const Bias& bias,
+                     const Requant& requant, std::int64_t rows) {
+    const auto outputs = static_cast<std::int64_t>(weights.shape(0)),
+               depth = static_cast<std::int64_t>(weights.shape(1));
+    const auto as_rows = [&](int number, std::int64_t width) {
+        Tensor tensor = plan.tensor(number);
+        if (tensor.elements() != rows * width || !tensor.dense()) throw std::invalid_argument("rows do not fit");
+        tensor.rank = 2;
+        tensor.dims = {rows, width};
+        tensor.strides = {width, 1};
+        return tensor;
+    };
+    const conv::Window window{1, 1, 1, static_cast<std::int32_t>(depth), 1, 1, 1, 1, 1, 0, 0};
+    add(plan, x, y, conv::place(as_rows(x, depth), as_rows(y, outputs), window), weights, bias, requant);
+}
+
+}  // namespace
+
+void bind_conv16(PlanClass& plan) {
+    plan.def("conv16", &convolve, "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "stride"_a, "dilation"_a,
+             "padding"_a, "groups"_a,
+             "A convolution of 16-bit images: weights i8[O,KH,KW,I], bias i64[O]; padding is (top, left) and lies "
+             "around x in memory.");
+    plan.def("fully_connected16", &fully_connected, "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "rows"_a,
+             "16-bit rows of x by weights i8[O,K]; x and y hold them without gaps.");
+}
+
+}  // namespace bitwright
