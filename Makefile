@@ -4,13 +4,29 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench clean
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*/*)
+
+.PHONY: demo test engine-tests sanitize lint format bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bitwright demo
 
-test: lint
+test: lint engine-tests
 	$(BIN)/python -m pytest
+
+# The C++ tests: every kernel that this machine can run, against its reference.
+engine-tests:
+	@mkdir -p build
+	cmake -S . -B build/tests -DBITWRIGHT_PYTHON=OFF -DBITWRIGHT_TESTS=ON > build/tests.log
+	cmake --build build/tests --parallel >> build/tests.log
+	build/tests/engine_tests
+
+# The same under the address and undefined behaviour sanitizers, and under the thread sanitizer.
+sanitize:
+	for sanitizer in address,undefined thread; do \
+	  cmake -S . -B build/$$sanitizer -DBITWRIGHT_PYTHON=OFF -DBITWRIGHT_TESTS=ON -DBITWRIGHT_SANITIZE=$$sanitizer && \
+	  cmake --build build/$$sanitizer --parallel && build/$$sanitizer/engine_tests || exit 1; \
+	done
 
 lint: $(VENV)/.stamp
 	$(BIN)/ruff check
@@ -22,7 +38,7 @@ format: $(VENV)/.stamp
 	$(BIN)/ruff check --fix
 
 # Quiet machine, three quarters of an hour: docs/performance.md says what each measures.
-bench: $(VENV)/.stamp
+bench: $(VENV)/.peers
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.latency --threads 2
 	$(BIN)/python -m bench.latency --cap avx512vnni
@@ -34,13 +50,17 @@ bench: $(VENV)/.stamp
 	$(BIN)/python -m bench.mutations --count 20000
 
 # The demonstration needs the package alone; tests and measurements need everything.
-$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.demo: $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.stamp: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.stamp: $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,bench]"
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.peers: $(VENV)/.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,bench,peers]"
+	@touch $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

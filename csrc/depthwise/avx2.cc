@@ -5,10 +5,15 @@
 namespace bitwright::depthwise {
 namespace {
 
+// Keeps sums in the order they are written in: the compiler would compute all products before it adds them, and run out
+// of registers.
+inline void keep(__m256i& sum) { __asm__("" : "+x"(sum)); }
+
 struct Avx2 {
     using Bytes = __m256i;
     using Sums = __m256i;
     using Weights = const __m256i*;
+    using Lanes = int;  // how many
     static constexpr Cut cut{.lanes = 32, .bytes = 2, .shares_columns = false, .gathers = false};
     static constexpr int lanes = cut.lanes, most_vectors = 1, weights_bytes = 64;
 
@@ -28,27 +33,12 @@ struct Avx2 {
         const __m256i taps_02 = _mm256_and_si256(four, _mm256_set1_epi16(0xff)), taps_13 = _mm256_srli_epi16(four, 8);
         const __m256i sum_02 = _mm256_madd_epi16(taps_02, _mm256_load_si256(w));
         const __m256i sum_13 = _mm256_madd_epi16(taps_13, _mm256_load_si256(w + 1));
-        return _mm256_add_epi32(sum, _mm256_add_epi32(sum_02, sum_13));
+        sum = _mm256_add_epi32(sum, _mm256_add_epi32(sum_02, sum_13));
+        keep(sum);
+        return sum;
     }
 
-    // Packing works within 128 bits, as interleaving does: it restores the order.
-    static Bytes narrow(const bw_requant& requant, const Sums (&sums)[4], int lane) {
-        __m256i rounded[4];
-#pragma GCC unroll 4
-        for (int q = 0; q < 4; ++q) rounded[q] = Narrow::round(sums[q], _mm256_loadu_ps(requant.scale + lane + q * 8));
-        const Narrow to(requant);
-        const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(rounded[0], rounded[1]), to.zero_point);
-        const __m256i high = _mm256_adds_epi16(_mm256_packs_epi32(rounded[2], rounded[3]), to.zero_point);
-        return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(low, high), to.qmin), to.qmax);
-    }
-    static Bytes requantize(const bw_requant& requant, const Sums (&sums)[4], int lane) {
-        __m256i integers[4];
-        const __m256i all = _mm256_set1_epi32(-1);
-        for (int q = 0; q < 4; ++q) integers[q] = requantize_channels(requant, sums[q], lane + q * 8, all);
-        return _mm256_packus_epi16(_mm256_packs_epi32(integers[0], integers[1]),
-                                   _mm256_packs_epi32(integers[2], integers[3]));
-    }
-    static void store(std::uint8_t* y, Bytes bytes, int count) {
+    static void store(std::uint8_t* y, Bytes bytes, Lanes count) {
         if (count == lanes) {
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), bytes);
             return;
@@ -57,6 +47,35 @@ struct Avx2 {
         _mm256_store_si256(reinterpret_cast<__m256i*>(whole), bytes);
         for (int i = 0; i < count; ++i) y[i] = whole[i];
     }
+
+    // Sums of the vectors of one pattern to bytes. Packing works within 128 bits, as interleaving does: it restores the
+    // order.
+    struct Finish {
+        const bw_requant& requant;
+        const int lane;
+        const Narrow to;
+        const Lanes each, last;
+
+        Finish(const bw_requant& r, const Pattern& pattern)
+            : requant(r), lane(pattern.lane), to(r), each(pattern.lanes), last(pattern.last_lanes) {}
+
+        Bytes narrow(const Sums (&sums)[4]) const {
+            __m256i rounded[4];
+#pragma GCC unroll 4
+            for (int q = 0; q < 4; ++q)
+                rounded[q] = Narrow::round(sums[q], _mm256_loadu_ps(requant.scale + lane + q * 8));
+            const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(rounded[0], rounded[1]), to.zero_point);
+            const __m256i high = _mm256_adds_epi16(_mm256_packs_epi32(rounded[2], rounded[3]), to.zero_point);
+            return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(low, high), to.qmin), to.qmax);
+        }
+        Bytes requantize(const Sums (&sums)[4]) const {
+            __m256i integers[4];
+            const __m256i all = _mm256_set1_epi32(-1);
+            for (int q = 0; q < 4; ++q) integers[q] = requantize_channels(requant, sums[q], lane + q * 8, all);
+            return _mm256_packus_epi16(_mm256_packs_epi32(integers[0], integers[1]),
+                                       _mm256_packs_epi32(integers[2], integers[3]));
+        }
+    };
 
     static void run_shared(const Place&, int) {}
 };

@@ -56,8 +56,9 @@ bool agrees(const Case& t, Isa isa, Random& random) {
     }
 
     std::vector<std::uint8_t> expected(y_size + 64, 77), found = expected;
-    const bw_depthwise_shape shape{t.n,          t.oh,         t.ow, t.c,  w.kh, w.kw, w.stride_h, w.stride_w, w.dilation_h,
-                                   w.dilation_w, h * width * x_sw, width * x_sw, x_sw, y.strides[0], y.strides[1], y_sw};
+    const bw_depthwise_shape shape{t.n,        t.oh,         t.ow,         t.c,          w.kh,         w.kw,
+                                   w.stride_h, w.stride_w,   w.dilation_h, w.dilation_w, x.strides[0], x.strides[1],
+                                   x_sw,       y.strides[0], y.strides[1], y_sw};
     const bw_requant view = requant.view();
     bw_depthwise_reference(&shape, data.data(), weights.data(), bias.data(), &view, expected.data(), 0, t.n * t.oh);
 
@@ -79,18 +80,18 @@ constexpr bw_rounding roundings[] = {BW_FP32_EVEN, BW_DOUBLE, BW_SINGLE, BW_FP64
 
 TEST(depthwise_agrees_for_every_number_of_channels) {
     Random random(1);
-    for (std::int32_t c = 1; c <= 200; ++c) {
-        const std::int32_t stride = 1 + c % 2;
-        check_on_all({.oh = 3, .ow = 1 + c % 7, .c = c, .window = {3, 3, stride, stride, 1, 1, 0, 0}}, random);
-    }
+    for (std::int32_t c = 1; c <= 200; ++c)
+        for (const std::int32_t stride : {1, 2})
+            check_on_all({.oh = 3, .ow = 1 + c % 7, .c = c, .window = {3, 3, stride, stride, 1, 1, 0, 0}}, random);
     for (const std::int32_t c : {255, 256, 257, 576, 960, 1001}) check_on_all({.oh = 2, .ow = 3, .c = c}, random);
 }
 
 TEST(depthwise_agrees_for_every_size_of_output) {
     Random random(2);
     for (std::int32_t size = 1; size <= 18; ++size)
-        for (const std::int32_t c : {8, 24, 32, 64, 96}) {
+        for (const std::int32_t c : {8, 16, 24, 32, 64, 96}) {
             check_on_all({.n = 2, .oh = size, .ow = 19 - size, .c = c}, random);
+            check_on_all({.oh = size, .ow = 19 - size, .c = c, .window = {3, 3, 2, 2, 1, 1, 0, 0}}, random);
             check_on_all({.oh = 19 - size, .ow = size, .c = c, .window = {5, 5, 1, 1, 1, 1, 0, 0}}, random);
         }
 }
@@ -99,7 +100,10 @@ TEST(depthwise_agrees_for_every_window_stride_and_dilation) {
     Random random(3);
     for (int i = 0; i < 600; ++i) {
         const auto any = [&](int most) { return random.between(1, most); };
-        Case t{.n = any(2), .oh = any(6), .ow = any(9), .c = any(i % 3 ? 40 : 150),
+        Case t{.n = any(2),
+               .oh = any(6),
+               .ow = any(9),
+               .c = any(i % 3 ? 40 : 150),
                .window = {any(6), any(6), any(3), any(3), any(3), any(3), 0, 0}};
         if (i % 4 == 0) t.x_gap = any(70), t.y_gap = any(5);
         t.rounding = roundings[i % 5 == 0 ? i / 5 % 4 : 0];
@@ -107,12 +111,26 @@ TEST(depthwise_agrees_for_every_window_stride_and_dilation) {
     }
 }
 
+TEST(depthwise_agrees_where_dilation_meets_stride) {
+    Random random(6);
+    for (const std::int32_t c : {4, 8, 16, 32, 64, 128})
+        for (const std::int32_t stride : {1, 2, 4})
+            for (const std::int32_t dilation : {2, 4, 8})
+                check_on_all({.oh = 4, .ow = 16, .c = c, .window = {3, 3, stride, stride, dilation, dilation, 0, 0}},
+                             random);
+}
+
 TEST(depthwise_agrees_for_extreme_values_in_every_rounding) {
     Random random(4);
     for (const bw_rounding rounding : roundings)
         for (int i = 0; i < 8; ++i)
-            check_on_all({.oh = 3, .ow = 5, .c = 16 + 16 * i, .window = {3, 3, 1 + i % 2, 1 + i % 2, 1, 1, 0, 0},
-                          .rounding = rounding, .is_extreme = true}, random);
+            check_on_all({.oh = 3,
+                          .ow = 5,
+                          .c = 16 + 16 * i,
+                          .window = {3, 3, 1 + i % 2, 1 + i % 2, 1, 1, 0, 0},
+                          .rounding = rounding,
+                          .is_extreme = true},
+                         random);
 }
 
 TEST(depthwise_reads_padding_around_the_image) {
@@ -135,8 +153,8 @@ TEST(depthwise_reads_padding_around_the_image) {
     std::vector<std::uint8_t> expected(static_cast<std::size_t>(w * w * c) + 64), found = expected;
     bw_depthwise_reference(&shape, memory.data(), weights.data(), bias.data(), &view, expected.data(), 0, w);
 
-    const DepthwiseStep step(detected_isa(), 0, x, 1, y, {3, 3, 1, 1, 1, 1, border, border}, weights.data(), bias.data(),
-                             requant);
+    const DepthwiseStep step(detected_isa(), 0, x, 1, y, {3, 3, 1, 1, 1, 1, border, border}, weights.data(),
+                             bias.data(), requant);
     std::byte* tensors[] = {reinterpret_cast<std::byte*>(memory.data()) + sh + sw,
                             reinterpret_cast<std::byte*>(found.data())};
     step.run({tensors}, 0, step.tasks(), nullptr);

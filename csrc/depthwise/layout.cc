@@ -42,17 +42,32 @@ std::int32_t window_row(const bw_depthwise_shape& s, std::int32_t r, std::int32_
     return row >= 0 && from >= 0 && from % s.dilation_h == 0 && from / s.dilation_h < s.kh ? from / s.dilation_h : -1;
 }
 
+// Whether neighbours' windows may be kept as columns of one four of taps.
+bool may_share(const bw_depthwise_shape& s, const Cut& cut) {
+    return cut.shares_columns && s.kw == 3 && seen_rows(s, 1).size() <= 4;
+}
+
+// Whether vectors hold so many whole columns of one row that windows begin within two of them. Both are read whole: the
+// last window must reach into the second.
+bool is_streamed(const bw_depthwise_shape& s, const Cut& cut) {
+    const std::int64_t row = static_cast<std::int64_t>(s.ow) * s.c;
+    return s.stride_w == 1 && s.x_sw == s.c && s.y_sw == s.c && cut.lanes % s.c == 0 &&
+           (row - 1) % cut.lanes + 2 * s.dilation_w * s.c >= cut.lanes;
+}
+
 void choose_rows(const bw_depthwise_shape& s, const Cut& cut, bool is_joined, Layout& layout) {
     const auto seen = [&](std::int32_t rows) { return static_cast<std::int64_t>(seen_rows(s, rows).size()); };
     const bool is_gathered = is_joined && s.stride_w > 1;
-    if (cut.shares_columns && s.kw == 3 && seen(1) <= 4 && !is_gathered)
-        for (std::int32_t columns = 1; columns <= 2; ++columns)
-            if (layout.x_step == columns * s.dilation_w * s.x_sw) layout.shared_columns = columns;
+    if (may_share(s, cut) && !is_gathered)
+        for (const std::int32_t columns : {1, 2, 4, 8})
+            if (layout.x_step == columns * s.dilation_w * s.x_sw && (columns <= 2 || is_streamed(s, cut)))
+                layout.shared_columns = columns;
     if (layout.shared_columns) {
-        layout.rows = seen(2) <= 4 ? 2 : 1;
+        layout.rows = s.oh > 1 && seen(2) <= 4 ? 2 : 1;
     } else {
         // Four taps of two rows at once take 8 instructions to interleave and 8 to multiply, of one row 8 and 4.
-        layout.rows = 16 * divide_up(seen(2) * s.kw, 4) < 24 * divide_up(seen(1) * s.kw, 4) ? 2 : 1;
+        const bool is_fewer = 16 * divide_up(seen(2) * s.kw, 4) < 24 * divide_up(seen(1) * s.kw, 4);
+        layout.rows = s.oh > 1 && is_fewer ? 2 : 1;
     }
 }
 
@@ -68,7 +83,8 @@ void place_taps(const bw_depthwise_shape& s, const Cut& cut, bool is_joined, Lay
         }
 }
 
-// Lane l of a vector that begins at channel `first` of a pixel comes from this many elements after the vector's address.
+// Lane l of a vector that begins at channel `first` of a pixel comes from this many elements after the vector's
+// address.
 std::int64_t source_of(const bw_depthwise_shape& s, std::int32_t first, std::int32_t lane) {
     return lane + (first + lane) / s.c * (s.stride_w * s.x_sw - s.c);
 }
@@ -113,9 +129,10 @@ bool joins_pixels(const bw_depthwise_shape& s, const Cut& cut, std::int32_t peri
         const auto lanes = static_cast<std::int32_t>(static_cast<std::int64_t>(s.ow) * s.c - last);
         if (source_of(s, static_cast<std::int32_t>(last % s.c), lanes - 1) + 64 < 2 * cut.lanes - 1) return false;
     }
-    // Measured: a vector of several pixels, which mostly shares no columns with the next, takes 1.6 times as long.
-    const bool is_shared = s.stride_w == 1 && s.dilation_w == 1 && cut.lanes == 2 * s.c;
-    return is_shared || joined * 8 < by_pixel * 5;
+    // Measured: vectors of several pixels take 1.2 times as long, since they lie across cache lines, and 1.6 times as
+    // long where those of one pixel share columns and they do not.
+    const bool is_shared = cut.lanes == 2 * s.dilation_w * s.c || is_streamed(s, cut);
+    return joined * (may_share(s, cut) && !is_shared ? 8 : 6) < by_pixel * 5;
 }
 
 void cut_rows(const bw_depthwise_shape& s, const Cut& cut, Layout& layout) {
@@ -139,7 +156,8 @@ void cut_rows(const bw_depthwise_shape& s, const Cut& cut, Layout& layout) {
         } else {
             pattern.x_offset = start;
             pattern.vectors = s.ow;
-            pattern.lanes = pattern.last_lanes = static_cast<std::int32_t>(std::min<std::int64_t>(cut.lanes, s.c - start));
+            pattern.lanes = pattern.last_lanes =
+                static_cast<std::int32_t>(std::min<std::int64_t>(cut.lanes, s.c - start));
         }
         add_pattern(s, cut, static_cast<std::int32_t>(start % s.c), pattern, layout);
     }
@@ -147,11 +165,14 @@ void cut_rows(const bw_depthwise_shape& s, const Cut& cut, Layout& layout) {
 
 // Tasks large enough that handing them out costs nothing, and small enough that threads end together.
 void cut_tasks(const bw_depthwise_shape& s, Layout& layout) {
-    constexpr std::int64_t task_results = 8192;
-    const std::int64_t results = std::max<std::int64_t>(1, static_cast<std::int64_t>(s.ow) * s.c * layout.rows);
-    const std::int32_t most = divide_up(s.oh, layout.rows);
-    layout.task_rows = layout.rows * std::clamp(divide_up(task_results, results), 1, std::max(most, 1));
-    layout.image_tasks = divide_up(s.oh, layout.task_rows);
+    constexpr std::int64_t task_results = 8192, most_tasks = 32;
+    const std::int64_t results = static_cast<std::int64_t>(s.n) * s.oh * s.ow * s.c;
+    const std::int64_t wanted = std::clamp<std::int64_t>(results / task_results / s.n, 1, most_tasks);
+    const std::int32_t steps = divide_up(s.oh, layout.rows);
+    layout.task_rows = layout.rows * divide_up(steps, std::min<std::int64_t>(steps, wanted));
+    layout.row_tasks = divide_up(s.oh, layout.task_rows);
+    layout.pattern_tasks =
+        std::min(divide_up(wanted, layout.row_tasks), static_cast<std::int32_t>(layout.patterns.size()));
 }
 
 }  // namespace

@@ -3,11 +3,9 @@
  *   y[n,oy,ox,c] = requantize(bias[c] + sum over ky, kx of
  *                  x[n, oy*stride_h + ky*dilation_h, ox*stride_w + kx*dilation_w, c] * weights[ky,kx,c])
  *
- *   x u8[N,H,W,C]       element 0 is where the window of output (0,0) begins: a border of padding, if there is one, holds
- *                       the zero_point and lies in memory as part of the image
- *   weights i8[KH,KW,C]
- *   bias i32[C]         with the zero_point's share taken off: bias - zero_point * sum of weights
- *   y u8[N,OH,OW,C]
+ *   x u8[N,H,W,C]       element 0 is where the window of output (0,0) begins: a border of padding, if there is one,
+ * holds the zero_point and lies in memory as part of the image weights i8[KH,KW,C] bias i32[C]         with the
+ * zero_point's share taken off: bias - zero_point * sum of weights y u8[N,OH,OW,C]
  *
  * Sums wrap in 32 bits. N batch, H height, W width, C channels.
  */
@@ -25,14 +23,14 @@ typedef struct {
 } bw_depthwise_shape;
 
 /* Rows [first, last) of the output, counted through all images: row n * OH + oy. */
-static inline void bw_depthwise_reference(const bw_depthwise_shape *s, const uint8_t *x, const int8_t *weights,
-                                          const int32_t *bias, const bw_requant *requant, uint8_t *y, int32_t first,
+static inline void bw_depthwise_reference(const bw_depthwise_shape* s, const uint8_t* x, const int8_t* weights,
+                                          const int32_t* bias, const bw_requant* requant, uint8_t* y, int32_t first,
                                           int32_t last) {
     for (int32_t row = first; row < last; ++row) {
         const int32_t n = row / s->oh, oy = row % s->oh;
         for (int32_t ox = 0; ox < s->ow; ++ox) {
-            const uint8_t *window = x + n * s->x_sn + oy * s->stride_h * s->x_sh + ox * s->stride_w * s->x_sw;
-            uint8_t *result = y + n * s->y_sn + oy * s->y_sh + ox * s->y_sw;
+            const uint8_t* window = x + n * s->x_sn + oy * s->stride_h * s->x_sh + ox * s->stride_w * s->x_sw;
+            uint8_t* result = y + n * s->y_sn + oy * s->y_sh + ox * s->y_sw;
             for (int32_t c = 0; c < s->c; ++c) {
                 uint32_t sum = (uint32_t)bias[c];
                 for (int32_t ky = 0; ky < s->kh; ++ky)

@@ -4,14 +4,28 @@
 
 namespace bitwright::depthwise {
 
-DepthwiseStep::DepthwiseStep(Isa isa, int x, const Tensor& x_tensor, int y, const Tensor& y_tensor, const Window& window,
-                             const std::int8_t* weights, const std::int32_t* bias, const Requant& requant)
+DepthwiseStep::DepthwiseStep(Isa isa, int x, const Tensor& x_tensor, int y, const Tensor& y_tensor,
+                             const Window& window, const std::int8_t* weights, const std::int32_t* bias,
+                             const Requant& requant)
     : kernel_(select(isa)), x_(x), y_(y) {
     const Image in = image_of(x_tensor), out = image_of(y_tensor);
     const auto narrow = [](std::int64_t v) { return static_cast<std::int32_t>(v); };
-    shape_ = {narrow(out.n),   narrow(out.h),     narrow(out.w),     narrow(out.c), window.kh, window.kw, window.stride_h,
-              window.stride_w, window.dilation_h, window.dilation_w, in.sn,         in.sh,     in.sw,     out.sn,
-              out.sh,          out.sw};
+    shape_ = {.n = narrow(out.n),
+              .oh = narrow(out.h),
+              .ow = narrow(out.w),
+              .c = narrow(out.c),
+              .kh = window.kh,
+              .kw = window.kw,
+              .stride_h = window.stride_h,
+              .stride_w = window.stride_w,
+              .dilation_h = window.dilation_h,
+              .dilation_w = window.dilation_w,
+              .x_sn = in.sn,
+              .x_sh = in.sh,
+              .x_sw = in.sw,
+              .y_sn = out.sn,
+              .y_sh = out.sh,
+              .y_sw = out.sw};
     start_ = -window.top * in.sh - window.left * in.sw;
     const auto channels = static_cast<std::size_t>(shape_.c);
     if (kernel_.cut == nullptr) {
@@ -42,7 +56,8 @@ void DepthwiseStep::run(const Run& run, int first, int last, std::byte*) const {
                     layout_.fours,
                     layout_.taps.data(),
                     layout_.task_rows,
-                    layout_.image_tasks,
+                    layout_.row_tasks,
+                    layout_.pattern_tasks,
                     weights_.data(),
                     bias_.data(),
                     &view_,

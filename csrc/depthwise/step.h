@@ -20,7 +20,9 @@ class DepthwiseStep final : public Step {
                   const std::int8_t* weights, const std::int32_t* bias, const Requant& requant);
 
     std::string name() const override { return kernel_.name; }
-    int tasks() const override { return kernel_.cut ? shape_.n * layout_.image_tasks : shape_.n * shape_.oh; }
+    int tasks() const override {
+        return shape_.n * (kernel_.cut ? layout_.row_tasks * layout_.pattern_tasks : shape_.oh);
+    }
     void run(const Run& run, int first, int last, std::byte* scratch) const override;
 
   private:

@@ -29,7 +29,8 @@ using Sizes = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>
 
 void fill_border(Plan& plan, int x, std::int64_t value, const Sizes& border) {
     const Tensor& image = plan.tensor(x);
-    if (image.rank > 4 || image.type == Type::f32) throw std::invalid_argument("no border of padding lies around such a tensor");
+    if (image.rank > 4 || image.type == Type::f32)
+        throw std::invalid_argument("no border of padding lies around such a tensor");
     const auto [top, bottom, left, right] = border;
     if (std::min({top, bottom, left, right}) < 0) throw std::invalid_argument("a border is not negative");
     auto pieces = movement::pieces_around(image, {top, bottom, left, right});
@@ -37,8 +38,7 @@ void fill_border(Plan& plan, int x, std::int64_t value, const Sizes& border) {
         if (image.place != Place::arena || image.offset + piece.start < 0 ||
             image.offset + piece.start + piece.bytes > plan.arena_bytes())
             throw std::out_of_range("a border lies outside the arena");
-    plan.add(std::make_unique<movement::FillStep>(x, std::move(pieces),
-                                                  movement::repeated(&value, image.type)));
+    plan.add(std::make_unique<movement::FillStep>(x, std::move(pieces), movement::repeated(&value, image.type)));
 }
 
 }  // namespace

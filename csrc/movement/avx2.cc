@@ -1,4 +1,4 @@
-// Moves by vectors of 16 and 32 bytes. Every store is of elements of the move alone: a border may lie right behind them.
+// Moves by vectors of 16 and 32 bytes. Stores write elements of the move alone: a border may lie right behind them.
 #include "movement/move.h"
 #include "movement/narrow_avx2.h"
 #include "movement/vectors_avx2.h"
@@ -31,26 +31,36 @@ inline void by_length(std::int64_t bytes, bool flip, const Loop& loop) {
     } else if (bytes >= 8) {
         loop([=](Bytes x, std::uint8_t* y) { move_short<std::uint64_t>(x, y, bytes, word); });
     } else if (bytes >= 4) {
-        loop([=](Bytes x, std::uint8_t* y) { move_short<std::uint32_t>(x, y, bytes, static_cast<std::uint32_t>(word)); });
+        loop([=](Bytes x, std::uint8_t* y) {
+            move_short<std::uint32_t>(x, y, bytes, static_cast<std::uint32_t>(word));
+        });
     } else if (bytes >= 2) {
-        loop([=](Bytes x, std::uint8_t* y) { move_short<std::uint16_t>(x, y, bytes, static_cast<std::uint16_t>(word)); });
+        loop([=](Bytes x, std::uint8_t* y) {
+            move_short<std::uint16_t>(x, y, bytes, static_cast<std::uint16_t>(word));
+        });
     } else {
         loop([=](Bytes x, std::uint8_t* y) { *y = static_cast<std::uint8_t>(*x ^ (word & 0xff)); });
     }
 }
 
+// Calls row(x, y) for each element of the two loops. Their lengths are read beforehand: bytes of y might be anything.
 template <typename Row>
 inline void for_each(const bw_move_shape& s, Bytes x, std::uint8_t* y, const Row& row) {
-    for (std::int64_t i = 0; i < s.dims[0]; ++i)
-        for (std::int64_t j = 0; j < s.dims[1]; ++j)
-            row(x + i * s.x_strides[0] + j * s.x_strides[1], y + i * s.y_strides[0] + j * s.y_strides[1]);
+    const std::int64_t outer = s.dims[0], inner = s.dims[1], sx = s.x_strides[1], sy = s.y_strides[1];
+    const std::int64_t next_x = s.x_strides[0], next_y = s.y_strides[0];
+    for (std::int64_t i = 0; i < outer; ++i, x += next_x, y += next_y) {
+        Bytes from = x;
+        std::uint8_t* to = y;
+        for (std::int64_t j = 0; j < inner; ++j, from += sx, to += sy) row(from, to);
+    }
 }
 
 void run_rows(const bw_move_shape& s, Bytes x, std::uint8_t* y) {
     by_length(s.bytes, s.flip, [&](const auto& row) { for_each(s, x, y, row); });
 }
 
-void take(const std::int64_t* offsets, std::int64_t count, std::int64_t bytes, Bytes x, std::uint8_t* y, std::int64_t y_stride) {
+void take(const std::int64_t* offsets, std::int64_t count, std::int64_t bytes, Bytes x, std::uint8_t* y,
+          std::int64_t y_stride) {
     by_length(bytes, false, [&](const auto& row) {
         for (std::int64_t i = 0; i < count; ++i) row(x + offsets[i], y + i * y_stride);
     });
@@ -88,16 +98,12 @@ inline void two_squares(Bytes x, std::int64_t sx, std::uint8_t* y, std::int64_t 
     for (int i = 0; i < count; ++i) store32(y + i * sy, _mm256_xor_si256(v[i], mask));
 }
 
-// Elements of y[j][i] = x[i][j]: j is contiguous in x, i in y.
-template <int bytes, typename Word>
-void run_transpose(const bw_move_shape& s, Bytes x, std::uint8_t* y) {
+// Elements of y[j][i] = x[i][j]: j is contiguous in x, i in y; a square or more of them.
+template <int bytes>
+[[gnu::noinline]] void run_wide(const bw_move_shape& s, Bytes x, std::uint8_t* y) {
     constexpr std::int64_t side = 16 / bytes, block = 64 / bytes;
     const std::int64_t columns = s.dims[0], rows = s.dims[1], sx = s.x_strides[1], sy = s.y_strides[0];
     const __m256i mask = _mm256_set1_epi8(s.flip ? -128 : 0);
-    if (columns < side || rows < side) {
-        if (!run_narrow<bytes>(s, x, y, _mm256_castsi256_si128(mask))) run_words<Word>(s, x, y);
-        return;
-    }
     // Blocks of one cache line each way, so that the lines of y are finished while they are near.
     for (std::int64_t row = 0; row < rows; row += block) {
         const std::int64_t high = rows - row < block ? rows - row : block;
@@ -109,7 +115,8 @@ void run_transpose(const bw_move_shape& s, Bytes x, std::uint8_t* y) {
             Bytes const a = from + j * bytes;
             std::uint8_t* const b = to + j * sy;
             if (high >= 2 * side) {
-                cover(high, 2 * side, [&](std::int64_t i) { two_squares<bytes>(a + i * sx, sx, b + i * bytes, sy, mask); });
+                cover(high, 2 * side,
+                      [&](std::int64_t i) { two_squares<bytes>(a + i * sx, sx, b + i * bytes, sy, mask); });
             } else {
                 cover(high + lent, side, [&](std::int64_t i) {
                     square<bytes>(a + i * sx, sx, b + i * bytes, sy, _mm256_castsi256_si128(mask));
@@ -119,14 +126,24 @@ void run_transpose(const bw_move_shape& s, Bytes x, std::uint8_t* y) {
     }
 }
 
+template <int bytes, typename Word>
+void run_transpose(const bw_move_shape& s, Bytes x, std::uint8_t* y) {
+    if (s.dims[0] >= 16 / bytes && s.dims[1] >= 16 / bytes) return run_wide<bytes>(s, x, y);
+    if (!run_narrow<bytes>(s, x, y, _mm_set1_epi8(s.flip ? -128 : 0))) run_words<Word>(s, x, y);
+}
+
 void run(Pattern pattern, const bw_move_shape& shape, Bytes x, std::uint8_t* y) {
     if (pattern == Pattern::rows) return run_rows(shape, x, y);
     const bool transposes = pattern == Pattern::transpose;
     switch (shape.bytes) {
-        case 1: return (transposes ? run_transpose<1, std::uint8_t> : run_words<std::uint8_t>)(shape, x, y);
-        case 2: return (transposes ? run_transpose<2, std::uint16_t> : run_words<std::uint16_t>)(shape, x, y);
-        case 4: return (transposes ? run_transpose<4, std::uint32_t> : run_words<std::uint32_t>)(shape, x, y);
-        default: return (transposes ? run_transpose<8, std::uint64_t> : run_words<std::uint64_t>)(shape, x, y);
+        case 1:
+            return (transposes ? run_transpose<1, std::uint8_t> : run_words<std::uint8_t>)(shape, x, y);
+        case 2:
+            return (transposes ? run_transpose<2, std::uint16_t> : run_words<std::uint16_t>)(shape, x, y);
+        case 4:
+            return (transposes ? run_transpose<4, std::uint32_t> : run_words<std::uint32_t>)(shape, x, y);
+        default:
+            return (transposes ? run_transpose<8, std::uint64_t> : run_words<std::uint64_t>)(shape, x, y);
     }
 }
 

@@ -45,16 +45,22 @@ BilinearStep::BilinearStep(Isa isa, int x, const Tensor& x_tensor, int y, const 
     : kernel_(select(isa)), x_(x), y_(y), rows_(std::move(rows)), columns_(std::move(columns)) {
     const Image in = image_of(x_tensor), out = image_of(y_tensor);
     const bool of_floats = rows_.weight.empty();
-    if (x_tensor.type != y_tensor.type || in.n != out.n || in.c != out.c) throw std::invalid_argument("only H and W are resized");
+    if (x_tensor.type != y_tensor.type || in.n != out.n || in.c != out.c)
+        throw std::invalid_argument("only H and W are resized");
     check(rows_, in.h, out.h, of_floats);
     check(columns_, in.w, out.w, of_floats);
     reduce(rows_);
     reduce(columns_);
     const auto narrow = [](std::int64_t v) { return static_cast<std::int32_t>(v); };
     switch (x_tensor.type) {
-        case Type::u8: shape_.kind = of_floats ? BW_BILINEAR_FLOAT_U8 : BW_BILINEAR_U8; break;
-        case Type::i16: shape_.kind = BW_BILINEAR_I16; break;
-        default: shape_.kind = BW_BILINEAR_F32;
+        case Type::u8:
+            shape_.kind = of_floats ? BW_BILINEAR_FLOAT_U8 : BW_BILINEAR_U8;
+            break;
+        case Type::i16:
+            shape_.kind = BW_BILINEAR_I16;
+            break;
+        default:
+            shape_.kind = BW_BILINEAR_F32;
     }
     shape_.n = narrow(out.n), shape_.oh = narrow(out.h), shape_.ow = narrow(out.w), shape_.c = narrow(out.c);
     shape_.w = narrow(in.w);

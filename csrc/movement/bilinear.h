@@ -38,7 +38,9 @@ class BilinearStep final : public Step {
 
     std::string name() const override { return kernel_.name; }
     int tasks() const override { return shape_.n * shape_.oh; }
-    std::size_t scratch_bytes() const override { return static_cast<std::size_t>(shape_.w) * static_cast<std::size_t>(shape_.c) * 8; }
+    std::size_t scratch_bytes() const override {
+        return static_cast<std::size_t>(shape_.w) * static_cast<std::size_t>(shape_.c) * 8;
+    }
     void run(const Run& run, int first, int last, std::byte* scratch) const override;
 
   private:

@@ -26,10 +26,12 @@ void integer_row(const bw_bilinear_shape& s, const Element* x, Element* y, int n
     const auto bias = static_cast<Sum>(s.bias);
     for_each_run(s, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
         for (std::int64_t k = 0; k < count; ++k)
-            blended[to + k] = static_cast<Sum>(static_cast<Sum>(top[from + k] - bias) * p + static_cast<Sum>(bottom[from + k] - bias) * v);
+            blended[to + k] = static_cast<Sum>(static_cast<Sum>(top[from + k] - bias) * p +
+                                               static_cast<Sum>(bottom[from + k] - bias) * v);
     });
     const int shift = s.rows.bits + s.columns.bits;
-    const auto half = static_cast<Sum>((std::int64_t{1} << shift) >> 1), away = static_cast<Sum>(s.away && shift > 0 ? -1 : 0);
+    const auto half = static_cast<Sum>((std::int64_t{1} << shift) >> 1),
+               away = static_cast<Sum>(s.away && shift > 0 ? -1 : 0);
     const int channels = s.c;
     for (int j = 0; j < s.ow; ++j) {
         const Sum* __restrict const left = blended + static_cast<std::int64_t>(s.columns.before[j]) * s.c;
@@ -144,7 +146,8 @@ void bilinear_row(const bw_bilinear_shape& s, const void* x, void* y, int n, int
                                                            static_cast<std::int16_t*>(y), n, i, scratch);
         case BW_BILINEAR_F32:
             return float_row(s, static_cast<const float*>(x), static_cast<float*>(y), n, i, scratch);
-        case BW_BILINEAR_FLOAT_U8: return float_row(s, x_u8, y_u8, n, i, scratch);
+        case BW_BILINEAR_FLOAT_U8:
+            return float_row(s, x_u8, y_u8, n, i, scratch);
     }
 }
 

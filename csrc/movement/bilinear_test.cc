@@ -40,7 +40,8 @@ Tensor image(Type type, int n, int h, int w, int c, int gap) {
 }
 
 void check_case(Random& random, const Case& c) {
-    const Tensor x = image(c.type, c.n, c.h, c.w, c.c, random.between(0, 1)), y = image(c.type, c.n, c.oh, c.ow, c.c, random.between(0, 1));
+    const Tensor x = image(c.type, c.n, c.h, c.w, c.c, random.between(0, 1)),
+                 y = image(c.type, c.n, c.oh, c.ow, c.c, random.between(0, 1));
     const std::size_t bytes = bytes_of(c.type);
     auto of_x = random.fill<std::uint8_t>(static_cast<std::size_t>(x.dims[0] * x.strides[0]) * bytes, 0, 255);
     if (c.type == Type::f32)
@@ -55,7 +56,8 @@ void check_case(Random& random, const Case& c) {
         const BilinearStep step(static_cast<Isa>(isa), 0, x, 1, y, rows, columns, c.away, c.away ? 128 : 0);
         auto of_y = untouched;
         std::vector<std::byte> scratch(step.scratch_bytes());
-        std::byte* const tensors[] = {reinterpret_cast<std::byte*>(of_x.data()), reinterpret_cast<std::byte*>(of_y.data())};
+        std::byte* const tensors[] = {reinterpret_cast<std::byte*>(of_x.data()),
+                                      reinterpret_cast<std::byte*>(of_y.data())};
         step.run({tensors}, 0, step.tasks(), scratch.data());
         if (isa == 0) expected = of_y;
         CHECK(of_y == expected);
@@ -66,12 +68,15 @@ void check_case(Random& random, const Case& c) {
 
 TEST(bilinear_kernels_agree) {
     Random random(1);
-    const Case kinds[] = {{Type::u8, false, false, 0, 0, 0, 0, 0, 0, 11, 0}, {Type::u8, false, true, 0, 0, 0, 0, 0, 0, 10, 0},
-                          {Type::u8, true, false, 0, 0, 0, 0, 0, 0, 8, 0},   {Type::i16, false, true, 0, 0, 0, 0, 0, 0, 10, 0},
+    const Case kinds[] = {{Type::u8, false, false, 0, 0, 0, 0, 0, 0, 11, 0},
+                          {Type::u8, false, true, 0, 0, 0, 0, 0, 0, 10, 0},
+                          {Type::u8, true, false, 0, 0, 0, 0, 0, 0, 8, 0},
+                          {Type::i16, false, true, 0, 0, 0, 0, 0, 0, 10, 0},
                           {Type::f32, true, false, 0, 0, 0, 0, 0, 0, 8, 0}};
     for (int round = 0; round < 40; ++round)
         for (Case c : kinds) {
-            c.n = random.between(1, 2), c.h = random.between(1, 6), c.w = random.between(1, 6), c.c = random.between(1, 40);
+            c.n = random.between(1, 2), c.h = random.between(1, 6), c.w = random.between(1, 6),
+            c.c = random.between(1, 40);
             c.oh = random.between(1, 9), c.ow = random.between(1, 9);
             for (const int coarse : {0, 5, c.bits - 4, c.bits - 1, c.bits}) {
                 c.coarse = coarse;

@@ -19,9 +19,10 @@ movement::View view_of(const ViewOptions& options) {
     return {std::get<0>(options), std::get<1>(options), std::get<2>(options)};
 }
 
-void move(Plan& plan, int x, int y, const std::vector<std::int64_t>& dims, const ViewOptions& x_view, const ViewOptions& y_view) {
-    plan.add(std::make_unique<movement::MoveStep>("move", plan.isa(), x, plan.tensor(x), view_of(x_view), y, plan.tensor(y),
-                                                  view_of(y_view), dims, false));
+void move(Plan& plan, int x, int y, const std::vector<std::int64_t>& dims, const ViewOptions& x_view,
+          const ViewOptions& y_view) {
+    plan.add(std::make_unique<movement::MoveStep>("move", plan.isa(), x, plan.tensor(x), view_of(x_view), y,
+                                                  plan.tensor(y), view_of(y_view), dims, false));
 }
 
 void take(Plan& plan, int x, int y, const std::vector<std::vector<std::int64_t>>& tables) {
@@ -45,7 +46,8 @@ void fill_margin(Plan& plan, int y, nb::bytes value, const Sizes& margin) {
     const Tensor& tensor = plan.tensor(y);
     const auto [top, bottom, left, right] = margin;
     const Image whole = image_of(tensor);
-    if (tensor.rank < 3 || tensor.rank > 4 || !tensor.dense()) throw std::invalid_argument("only images without gaps have a margin");
+    if (tensor.rank < 3 || tensor.rank > 4 || !tensor.dense())
+        throw std::invalid_argument("only images without gaps have a margin");
     if (std::min({top, bottom, left, right}) < 0 || top + bottom > whole.h || left + right > whole.w)
         throw std::invalid_argument("a margin lies within its image");
     plan.add(std::make_unique<movement::FillStep>(y, movement::pieces_within(tensor, {top, bottom, left, right}),
@@ -53,15 +55,16 @@ void fill_margin(Plan& plan, int y, nb::bytes value, const Sizes& margin) {
 }
 
 // before, after, weight, fraction of each pixel of y; one of the last two is empty.
-using AxisOptions = std::tuple<std::vector<std::int32_t>, std::vector<std::int32_t>, std::vector<std::int32_t>, std::vector<float>>;
+using AxisOptions =
+    std::tuple<std::vector<std::int32_t>, std::vector<std::int32_t>, std::vector<std::int32_t>, std::vector<float>>;
 
-void bilinear(Plan& plan, int x, int y, const AxisOptions& rows, const AxisOptions& columns, std::int32_t bits, bool away,
-              std::int32_t bias) {
+void bilinear(Plan& plan, int x, int y, const AxisOptions& rows, const AxisOptions& columns, std::int32_t bits,
+              bool away, std::int32_t bias) {
     const auto axis = [&](const AxisOptions& o) {
         return movement::BilinearAxis{std::get<0>(o), std::get<1>(o), std::get<2>(o), std::get<3>(o), bits};
     };
-    plan.add(std::make_unique<movement::BilinearStep>(plan.isa(), x, plan.tensor(x), y, plan.tensor(y), axis(rows), axis(columns),
-                                                      away, bias));
+    plan.add(std::make_unique<movement::BilinearStep>(plan.isa(), x, plan.tensor(x), y, plan.tensor(y), axis(rows),
+                                                      axis(columns), away, bias));
 }
 
 }  // namespace

@@ -61,7 +61,8 @@ std::vector<FillStep::Piece> pieces_within(const Tensor& tensor, const Border& m
     inner.dims[w] -= margin.left + margin.right;
     const auto bytes = static_cast<std::int64_t>(bytes_of(tensor.type));
     auto pieces = pieces_around(inner, margin);
-    for (auto& piece : pieces) piece.start += (margin.top * tensor.strides[h] + margin.left * tensor.strides[w]) * bytes;
+    for (auto& piece : pieces)
+        piece.start += (margin.top * tensor.strides[h] + margin.left * tensor.strides[w]) * bytes;
     return pieces;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <utility>
 #include <vector>
 
 #include "engine/step.h"
@@ -24,7 +25,8 @@ class FillStep final : public Step {
         std::int64_t start, bytes;
     };
 
-    FillStep(int y, std::vector<Piece> pieces, const Element& value) : y_(y), value_(value), pieces_(std::move(pieces)) {}
+    FillStep(int y, std::vector<Piece> pieces, const Element& value)
+        : y_(y), value_(value), pieces_(std::move(pieces)) {}
 
     std::string name() const override { return "fill"; }
     void run(const Run& run, int first, int last, std::byte* scratch) const override;
@@ -35,8 +37,8 @@ class FillStep final : public Step {
     const std::vector<Piece> pieces_;
 };
 
-// The border of an image that lies in memory around it, pixels as far apart as the image's: the last pixels of a row and
-// the first of the next are one piece where no gap is between them.
+// The border of an image that lies in memory around it, pixels as far apart as the image's: the last pixels of a row
+// and the first of the next are one piece where no gap is between them.
 std::vector<FillStep::Piece> pieces_around(const Tensor& image, const Border& border);
 
 // The outermost pixels of an image without gaps.

@@ -18,11 +18,11 @@ enum class Pattern : std::uint8_t {
 
 struct Layout {
     Pattern pattern = Pattern::rows;
-    bw_move_shape shape{};           // of rank 2 at least, the innermost two last
-    std::int64_t planes = 0;         // how often the innermost two are run through
-    std::int32_t cut = 0;            // which of these two is cut into pieces, 0 or 1
-    std::int64_t piece = 1;          // of what length
-    std::int64_t pieces = 1;         // into how many
+    bw_move_shape shape{};    // of rank 2 at least, the innermost two last
+    std::int64_t planes = 0;  // how often the innermost two are run through
+    std::int32_t cut = 0;     // which of these two is cut into pieces, 0 or 1
+    std::int64_t piece = 1;   // of what length
+    std::int64_t pieces = 1;  // into how many
     std::int64_t pieces_a_task = 1;
     std::int64_t tasks = 0;
 };
@@ -36,8 +36,8 @@ struct Kernel {
     // The innermost two loops: shape has rank 2. Nothing but the elements themselves is read or written.
     void (*run)(Pattern pattern, const bw_move_shape& shape, const std::uint8_t* x, std::uint8_t* y);
     // bw_take_reference.
-    void (*take)(const std::int64_t* offsets, std::int64_t count, std::int64_t bytes, const std::uint8_t* x, std::uint8_t* y,
-                 std::int64_t y_stride);
+    void (*take)(const std::int64_t* offsets, std::int64_t count, std::int64_t bytes, const std::uint8_t* x,
+                 std::uint8_t* y, std::int64_t y_stride);
 };
 
 // One row each: movement/kernels.inc.

@@ -61,7 +61,8 @@ Case draw(Random& random, Type type, std::vector<std::int64_t> dims, std::vector
     return c;
 }
 
-std::vector<std::uint8_t> expected_of(const Case& c, const std::vector<std::uint8_t>& x, std::vector<std::uint8_t> y, bool flip) {
+std::vector<std::uint8_t> expected_of(const Case& c, const std::vector<std::uint8_t>& x, std::vector<std::uint8_t> y,
+                                      bool flip) {
     const auto bytes = static_cast<std::int64_t>(bytes_of(c.x.type));
     bw_move_shape s{};
     s.rank = static_cast<std::int32_t>(c.dims.size());

@@ -7,34 +7,42 @@
 namespace bitwright::movement {
 namespace {
 
-// 16 bytes of each of a few rows become pixels: one element of each row. A pixel takes `width` elements, a power of two.
+// 16 bytes of each of a few rows become pixels, one element of each row; `width` is their number's next power of two.
 template <int bytes, int width>
-void few_rows(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i mask) {
+[[gnu::noinline]] void few_rows(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i mask) {
     constexpr std::int64_t side = 16 / bytes;
-    const std::int64_t rows = s.dims[1], sx = s.x_strides[1], sy = s.y_strides[0];
-    alignas(16) std::uint8_t pixels[16 * width];
-    cover(s.dims[0], side, [&](std::int64_t j) {
+    const std::int64_t columns = s.dims[0], rows = s.dims[1], sx = s.x_strides[1], sy = s.y_strides[0];
+    if (rows == width && sy == width * bytes) {
+        cover(columns, side, [=](std::int64_t j) {
+            __m128i v[width];
+            for (int i = 0; i < width; ++i) v[i] = _mm_xor_si128(load16(x + i * sx + j * bytes), mask);
+            interleave_all<bytes, width>(v);
+            for (int i = 0; i < width; ++i) store16(y + j * sy + 16 * i, v[i]);
+        });
+        return;
+    }
+    cover(columns, side, [=](std::int64_t j) {
+        alignas(16) std::uint8_t pixels[16 * width];
         __m128i v[width];
         for (int i = 0; i < width; ++i) v[i] = i < rows ? _mm_xor_si128(load16(x + i * sx + j * bytes), mask) : mask;
         interleave_all<bytes, width>(v);
-        std::uint8_t* const to = y + j * sy;
-        const bool is_dense = rows == width && sy == width * bytes;
-        for (int i = 0; i < width; ++i) store16((is_dense ? to : pixels) + 16 * i, v[i]);
-        if (!is_dense)
-            for (std::int64_t i = 0; i < side; ++i) move_few<width * bytes>(pixels + i * width * bytes, to + i * sy, rows * bytes);
+        for (int i = 0; i < width; ++i) store16(pixels + 16 * i, v[i]);
+        for (std::int64_t i = 0; i < side; ++i)
+            move_few<width * bytes>(pixels + i * width * bytes, y + j * sy + i * sy, rows * bytes);
     });
 }
 
 // The way back: pixels of a few elements become rows.
 template <int bytes, int width>
-void few_columns(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i mask) {
+[[gnu::noinline]] void few_columns(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i mask) {
     constexpr std::int64_t side = 16 / bytes;
     const std::int64_t columns = s.dims[0], sx = s.x_strides[1], sy = s.y_strides[0];
-    alignas(16) std::uint8_t pixels[16 * width];
-    cover(s.dims[1], side, [&](std::int64_t i) {
+    cover(s.dims[1], side, [=](std::int64_t i) {
+        alignas(16) std::uint8_t pixels[16 * width + 16];  // the last 16 bytes keep compilers from warning of an end
         Bytes from = x + i * sx;
         if (columns != width || sx != width * bytes) {
-            for (std::int64_t k = 0; k < side; ++k) move_few<width * bytes>(from + k * sx, pixels + k * width * bytes, columns * bytes);
+            for (std::int64_t k = 0; k < side; ++k)
+                move_few<width * bytes>(from + k * sx, pixels + k * width * bytes, columns * bytes);
             from = pixels;
         }
         __m128i v[width];
@@ -45,7 +53,7 @@ void few_columns(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i mask)
 }
 
 // Three rows of elements of 4 bytes into pixels without gaps.
-void three_rows_of_4(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i mask) {
+[[gnu::noinline]] void three_rows_of_4(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i mask) {
     const std::int64_t sx = s.x_strides[1];
     cover(s.dims[0], 4, [&](std::int64_t j) {
         const auto row = [&](int i) { return _mm_castsi128_ps(_mm_xor_si128(load16(x + i * sx + j * 4), mask)); };
@@ -59,7 +67,7 @@ void three_rows_of_4(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i m
 }
 
 // Three rows of bytes into pixels without gaps: pixels of 4 bytes lose their last.
-void three_rows_of_1(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i mask) {
+[[gnu::noinline]] void three_rows_of_1(const bw_move_shape& s, Bytes x, std::uint8_t* y, __m128i mask) {
     const std::int64_t sx = s.x_strides[1];
     // The 12 bytes that are left of each vector, turned to where they go.
     const __m128i to_0 = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);

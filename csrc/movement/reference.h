@@ -22,7 +22,7 @@ typedef struct {
     int32_t flip;
 } bw_move_shape;
 
-static inline void bw_move_reference(const bw_move_shape *s, const uint8_t *x, uint8_t *y) {
+static inline void bw_move_reference(const bw_move_shape* s, const uint8_t* x, uint8_t* y) {
     const uint8_t mask = s->flip ? 0x80 : 0;
     int64_t at[BW_MOVE_RANK] = {0};
     for (int32_t d = 0; d < s->rank; ++d)
@@ -42,7 +42,7 @@ static inline void bw_move_reference(const bw_move_shape *s, const uint8_t *x, u
 }
 
 /* y[i * y_stride + b] = x[offsets[i] + b] for i < count, b < bytes: parts of x by a table. */
-static inline void bw_take_reference(const int64_t *offsets, int64_t count, int64_t bytes, const uint8_t *x, uint8_t *y,
+static inline void bw_take_reference(const int64_t* offsets, int64_t count, int64_t bytes, const uint8_t* x, uint8_t* y,
                                      int64_t y_stride) {
     for (int64_t i = 0; i < count; ++i)
         for (int64_t b = 0; b < bytes; ++b) y[i * y_stride + b] = x[offsets[i] + b];

@@ -3,7 +3,9 @@
 namespace bitwright::movement {
 namespace {
 
-void run(Pattern, const bw_move_shape& shape, const std::uint8_t* x, std::uint8_t* y) { bw_move_reference(&shape, x, y); }
+void run(Pattern, const bw_move_shape& shape, const std::uint8_t* x, std::uint8_t* y) {
+    bw_move_reference(&shape, x, y);
+}
 
 }  // namespace
 

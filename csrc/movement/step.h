@@ -9,8 +9,9 @@
 
 namespace bitwright::movement {
 
-// One tensor as a move sees it: loop d goes along axes[d] in steps of steps[d] elements, from the element at `begin` on.
-// Several loops may go along one axis: a block of 2 x 2 pixels is two loops along H, of steps 2 and 1, and two along W.
+// One tensor as a move sees it: loop d goes along axes[d] in steps of steps[d] elements, from the element at `begin`
+// on. Several loops may go along one axis: a block of 2 x 2 pixels is two loops along H, of steps 2 and 1, and two
+// along W.
 struct View {
     std::span<const std::int64_t> begin;  // one an axis of the tensor
     std::span<const std::int32_t> axes;   // one a loop
@@ -21,8 +22,8 @@ class MoveStep final : public Step {
   public:
     // x and y are numbers of the plan's tensors, of one type. Throws std::invalid_argument where a view leaves its
     // tensor. A profile calls it `name`.kernel.
-    MoveStep(const char* name, Isa isa, int x, const Tensor& x_tensor, const View& x_view, int y, const Tensor& y_tensor,
-             const View& y_view, std::span<const std::int64_t> dims, bool flip);
+    MoveStep(const char* name, Isa isa, int x, const Tensor& x_tensor, const View& x_view, int y,
+             const Tensor& y_tensor, const View& y_view, std::span<const std::int64_t> dims, bool flip);
 
     std::string name() const override { return name_ + "." + kernel_.name; }
     int tasks() const override { return static_cast<int>(layout_.tasks); }

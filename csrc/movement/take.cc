@@ -80,7 +80,8 @@ void TakeStep::run(const Run& run, int first, int last, std::byte*) const {
             x += tables_[a][static_cast<std::size_t>(index)];
             y += index * y_strides_[a];
         }
-        kernel_.take(tables_[outer].data(), static_cast<std::int64_t>(tables_[outer].size()), bytes_, x, y, y_strides_[outer]);
+        kernel_.take(tables_[outer].data(), static_cast<std::int64_t>(tables_[outer].size()), bytes_, x, y,
+                     y_strides_[outer]);
     }
 }
 

@@ -51,11 +51,13 @@ TEST(take_agrees_with_its_meaning) {
             for (const std::int64_t j : tables[1])
                 for (const std::int64_t k : tables[2])
                     for (std::size_t b = 0; b < bytes; ++b)
-                        expected.push_back(of_x[static_cast<std::size_t>(i * x.strides[0] + j * x.strides[1] + k) * bytes + b]);
+                        expected.push_back(
+                            of_x[static_cast<std::size_t>(i * x.strides[0] + j * x.strides[1] + k) * bytes + b]);
         for (int isa = 0; isa <= static_cast<int>(detected_isa()); ++isa) {
             const TakeStep step(static_cast<Isa>(isa), 0, x, 1, y, tables);
             std::vector<std::uint8_t> of_y(expected.size());
-            std::byte* const tensors[] = {reinterpret_cast<std::byte*>(of_x.data()), reinterpret_cast<std::byte*>(of_y.data())};
+            std::byte* const tensors[] = {reinterpret_cast<std::byte*>(of_x.data()),
+                                          reinterpret_cast<std::byte*>(of_y.data())};
             const int middle = random.between(0, step.tasks());
             step.run({tensors}, 0, middle, nullptr);
             step.run({tensors}, middle, step.tasks(), nullptr);
@@ -66,7 +68,8 @@ TEST(take_agrees_with_its_meaning) {
 
 TEST(take_refuses_what_is_outside) {
     const Tensor x = dense(Type::u8, {3}), y = dense(Type::u8, {2});
-    for (const auto& [table, fits] : {std::pair{Table{0, 2}, true}, {Table{0, 3}, false}, {Table{-1, 0}, false}, {Table{0}, false}}) {
+    for (const auto& [table, fits] :
+         {std::pair{Table{0, 2}, true}, {Table{0, 3}, false}, {Table{-1, 0}, false}, {Table{0}, false}}) {
         bool refused = false;
         try {
             const TakeStep step(Isa::scalar, 0, x, 1, y, {table});

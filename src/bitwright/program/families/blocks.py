@@ -50,7 +50,7 @@ def _refuse_blocks(call: Call) -> str:
     return type_reason(call, "f32", "i8", "u8", "i32", "i64")
 
 
-def _blocks(call: Call, what: str) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+def block_sides(call: Call, what: str) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """Block size and (before, after) for each spatial dimension: all but the first and the last, or all but the
     first of three.
     """
@@ -63,7 +63,7 @@ def _blocks(call: Call, what: str) -> tuple[tuple[int, ...], tuple[tuple[int, in
 
 
 def _to_batch_shape(call: Call) -> tuple[Shape, ...]:
-    sizes, pads = _blocks(call, "the paddings")
+    sizes, pads = block_sides(call, "the paddings")
     batch, *space, depth = call.input(0).shape
     padded = [before + size + after for size, (before, after) in zip(space, pads, strict=True)]
     if any(size % block for size, block in zip(padded, sizes, strict=True)):
@@ -72,7 +72,7 @@ def _to_batch_shape(call: Call) -> tuple[Shape, ...]:
 
 
 def _space_to_batch(call: Call) -> tuple[Array, ...]:
-    sizes, pads = _blocks(call, "the paddings")
+    sizes, pads = block_sides(call, "the paddings")
     zero = np.asarray(call.output.zero_point, DTYPES[call.output.dtype])
     x = np.pad(call.array(0), ((0, 0), *pads, (0, 0)), constant_values=zero)
     batch, spatial = x.shape[0], len(sizes)
@@ -83,7 +83,7 @@ def _space_to_batch(call: Call) -> tuple[Array, ...]:
 
 
 def _from_batch_shape(call: Call) -> tuple[Shape, ...]:
-    sizes, crops = _blocks(call, "the crops")
+    sizes, crops = block_sides(call, "the crops")
     batch, *space, depth = call.input(0).shape
     if batch % math.prod(sizes):
         raise ModelError(f"a batch of {batch} does not divide into blocks of {list(sizes)}")
@@ -94,7 +94,7 @@ def _from_batch_shape(call: Call) -> tuple[Shape, ...]:
 
 
 def _batch_to_space(call: Call) -> tuple[Array, ...]:
-    sizes, crops = _blocks(call, "the crops")
+    sizes, crops = block_sides(call, "the crops")
     batch, *space, depth = call.input(0).shape
     spatial = len(sizes)
     blocks = call.array(0).reshape(*sizes, batch // math.prod(sizes), *space, depth)

@@ -62,18 +62,18 @@ def _refuse_concatenation(call: Call) -> str:
 def _concatenation(call: Call) -> tuple[Array, ...]:
     arrays = _arrays(call)
     if call.output.dtype == "u8" and call.output.qparams is not None:
-        arrays = [_rescaled(array, tensor, call.output) for array, tensor in zip(arrays, _operands(call), strict=True)]
+        arrays = [rescaled(array, tensor, call.output) for array, tensor in zip(arrays, _operands(call), strict=True)]
     return (np.concatenate(arrays, axis=call.options(ConcatenationOptions).axis),)
 
 
-def _rescaled(x: Array, source: Tensor, target: Tensor) -> Array:
+def rescaled(x: Array, source: Tensor, target: Tensor) -> Array:
     """round_half_away(q * scale - zero_point * scale) + zero_point of the result, in float32; u8 alone has this."""
     if (source.scale, source.zero_point) == (target.scale, target.zero_point):
         return x
     scale = np.float32(source.scale) * (np.float32(1) / np.float32(target.scale))
     bias = np.float32(-source.zero_point) * scale
-    rescaled: Array = np.clip(round_half_away(x * scale + bias) + target.zero_point, 0, 255).astype(np.uint8)
-    return rescaled
+    made: Array = np.clip(round_half_away(x * scale + bias) + target.zero_point, 0, 255).astype(np.uint8)
+    return made
 
 
 def _split_shapes(call: Call) -> tuple[Shape, ...]:
@@ -97,7 +97,7 @@ def _refuse_split(call: Call) -> str:
     return type_reason(call, "f32", "i8", "u8", "i16", "i32", "i64", index=1)
 
 
-def _sizes(call: Call, axis: int) -> tuple[int, ...]:
+def split_sizes(call: Call, axis: int) -> tuple[int, ...]:
     """How much of the axis each result takes; one size may be -1, which is what the others leave."""
     total = call.input(0).shape[axis]
     sizes = integers(call, 1, "the sizes", length=len(call.outputs))
@@ -113,12 +113,12 @@ def _sizes(call: Call, axis: int) -> tuple[int, ...]:
 def _split_v_shapes(call: Call) -> tuple[Shape, ...]:
     shape = call.input(0).shape
     axis = axis_operand(call, 2, len(shape))
-    return tuple((*shape[:axis], size, *shape[axis + 1 :]) for size in _sizes(call, axis))
+    return tuple((*shape[:axis], size, *shape[axis + 1 :]) for size in split_sizes(call, axis))
 
 
 def _split_v(call: Call) -> tuple[Array, ...]:
     axis = axis_operand(call, 2, len(call.input(0).shape))
-    return tuple(np.split(call.array(0), np.cumsum(_sizes(call, axis))[:-1], axis=axis))
+    return tuple(np.split(call.array(0), np.cumsum(split_sizes(call, axis))[:-1], axis=axis))
 
 
 def _refuse_split_v(call: Call) -> str:

@@ -98,7 +98,7 @@ def _as_declared(call: Call) -> tuple[Array, ...]:
     return (call.array(0).reshape(call.output.shape),)
 
 
-def _permutation(call: Call) -> tuple[int, ...]:
+def permutation(call: Call) -> tuple[int, ...]:
     rank = len(call.input(0).shape)
     axes = tuple(axis_of(axis, rank) for axis in integers(call, 1, "the permutation", length=rank))
     if len(set(axes)) != rank:
@@ -107,11 +107,11 @@ def _permutation(call: Call) -> tuple[int, ...]:
 
 
 def _transpose_shape(call: Call) -> tuple[Shape, ...]:
-    return (tuple(call.input(0).shape[axis] for axis in _permutation(call)),)
+    return (tuple(call.input(0).shape[axis] for axis in permutation(call)),)
 
 
 def _transpose(call: Call) -> tuple[Array, ...]:
-    return (np.asarray(call.array(0).transpose(_permutation(call)), order="C"),)
+    return (np.asarray(call.array(0).transpose(permutation(call)), order="C"),)
 
 
 def _tile_shape(call: Call) -> tuple[Shape, ...]:
@@ -144,19 +144,19 @@ def _broadcast_to(call: Call) -> tuple[Array, ...]:
     return (np.broadcast_to(call.array(0), call.output.shape).copy(),)
 
 
-def _reversed_axes(call: Call) -> tuple[int, ...]:
+def reversed_axes(call: Call) -> tuple[int, ...]:
     rank = len(call.input(0).shape)
     return tuple(axis_of(axis, rank) for axis in integers(call, 1, "the axes"))
 
 
 def _reverse_shape(call: Call) -> tuple[Shape, ...]:
-    if len(set(_reversed_axes(call))) != call.input(1).elements:
+    if len(set(reversed_axes(call))) != call.input(1).elements:
         raise ModelError("an axis is reversed twice")
     return (call.input(0).shape,)
 
 
 def _reverse(call: Call) -> tuple[Array, ...]:
-    return (np.flip(call.array(0), _reversed_axes(call)),)
+    return (np.flip(call.array(0), reversed_axes(call)),)
 
 
 def _shape_shape(call: Call) -> tuple[Shape, ...]:
@@ -208,7 +208,7 @@ def _rank_reason(call: Call) -> str:
 
 
 def _refuse_reverse(call: Call) -> str:
-    axes = sorted(_reversed_axes(call))
+    axes = sorted(reversed_axes(call))
     if axes and axes[-1] - axes[0] != len(axes) - 1:
         return f"LiteRT reverses neighbouring axes only (got {axes})"
     return _rank_reason(call) or type_reason(call, "f32", "f16", "i8", "u8", "i16", "i32", "i64", "bool")

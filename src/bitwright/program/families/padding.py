@@ -15,7 +15,7 @@ from bitwright.program.options import MirrorPadOptions
 from bitwright.program.tensor import Array, Shape
 
 
-def _paddings(call: Call) -> tuple[tuple[int, int], ...]:
+def paddings(call: Call) -> tuple[tuple[int, int], ...]:
     """(before, after) for each dimension."""
     rank = len(call.input(0).shape)
     if rank == 0:
@@ -29,7 +29,7 @@ def _paddings(call: Call) -> tuple[tuple[int, int], ...]:
 
 
 def _pad_shape(call: Call) -> tuple[Shape, ...]:
-    sides = zip(call.input(0).shape, _paddings(call), strict=True)
+    sides = zip(call.input(0).shape, paddings(call), strict=True)
     return (tuple(before + size + after for size, (before, after) in sides),)
 
 
@@ -37,7 +37,7 @@ def _pad(call: Call) -> tuple[Array, ...]:
     """With what stands for 0, or with the third operand."""
     x = call.array(0)
     value = call.array(2).reshape(()) if call.has(2) else np.asarray(call.output.zero_point, x.dtype)
-    return (np.pad(x, _paddings(call), constant_values=value),)
+    return (np.pad(x, paddings(call), constant_values=value),)
 
 
 def _refuse_pad(call: Call) -> str:
@@ -54,7 +54,7 @@ def _refuse_pad(call: Call) -> str:
 
 def _mirror_shape(call: Call) -> tuple[Shape, ...]:
     short = 1 if call.options(MirrorPadOptions).mode is MirrorPadMode.REFLECT else 0
-    for size, pads in zip(call.input(0).shape, _paddings(call), strict=True):
+    for size, pads in zip(call.input(0).shape, paddings(call), strict=True):
         if max(pads) > max(size - short, 0):
             raise ModelError(f"padding {max(pads)} reaches beyond the mirror image of {size}")
     return _pad_shape(call)
@@ -62,7 +62,7 @@ def _mirror_shape(call: Call) -> tuple[Shape, ...]:
 
 def _mirror(call: Call) -> tuple[Array, ...]:
     reflect = call.options(MirrorPadOptions).mode is MirrorPadMode.REFLECT
-    return (np.pad(call.array(0), _paddings(call), mode="reflect" if reflect else "symmetric"),)
+    return (np.pad(call.array(0), paddings(call), mode="reflect" if reflect else "symmetric"),)
 
 
 def _refuse_mirror(call: Call) -> str:

@@ -10,6 +10,7 @@ resize_nearest_neighbor.h; XNNPACK src/indirection.c and s8-ibilinear.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,22 +84,75 @@ def _axes(call: Call) -> tuple[_Axis, _Axis]:
     return _Axis(h, height, *flags), _Axis(w, width, *flags)
 
 
+class Taps(NamedTuple):
+    """How one axis is blended: for every output, values[before] * (one - weight) + values[after] * weight.
+
+    Args:
+        before, after: the pixels on both sides.
+        weight: of the one after.
+    """
+
+    before: Int64s
+    after: Int64s
+    weight: Int64s | Floats
+
+
+class Bilinear(NamedTuple):
+    """How RESIZE_BILINEAR blends four pixels.
+
+    Args:
+        rows, columns: the taps of H and of W.
+        bits: weights are integers, one is 2**bits, and the sum is rounded once; 0: they are float32, one is 1.
+        away: whether ties of that rounding go away from zero; else upward.
+    """
+
+    rows: Taps
+    columns: Taps
+    bits: int
+    away: bool
+
+
+def bilinear_taps(call: Call) -> Bilinear:
+    """Integers as LiteRT's kernel has them (10 bits) or as XNNPACK has them (11 bits), or floats."""
+    dtype = call.input(0).dtype
+    rows, columns = _axes(call)
+    if dtype in ("i8", "u8") and call.rounding == "fp32_even":
+        return Bilinear(_taps_q11(rows), _taps_q11(columns), 11, False)
+    if dtype in ("i8", "i16"):
+        return Bilinear(_taps_q10(rows), _taps_q10(columns), 10, True)
+    return Bilinear(_taps_float(rows), _taps_float(columns), 0, False)
+
+
+def _taps_float(way: _Axis) -> Taps:
+    at = way.positions
+    before, after = way.neighbours(np.floor(at), np.ceil(at))
+    return Taps(before, after, at - before.astype(np.float32))
+
+
+def _taps_q10(way: _Axis) -> Taps:
+    at = way.positions_q10
+    before, after = way.neighbours(np.maximum(at, 0) // 1024, (at + 1023) // 1024)
+    return Taps(before, after, at - 1024 * before)
+
+
+def _taps_q11(way: _Axis) -> Taps:
+    """Weights are rounded half to even."""
+    at = np.clip(_offset_positions(way), np.float32(0), np.float32(way.size - 1))
+    before, _ = way.neighbours(at, at)
+    weights = np.rint((at - before.astype(np.float32)) * np.float32(2048)).astype(np.int64)
+    return Taps(before, np.minimum(before + 1, way.size - 1), weights)
+
+
 def _bilinear(call: Call) -> tuple[Array, ...]:
     """The four pixels around, weighted by how near they are."""
-    dtype = call.input(0).dtype
-    if dtype in ("i8", "u8") and call.rounding == "fp32_even":
-        return (_bilinear_q11(call),)
-    if dtype in ("i8", "i16"):
-        return (_bilinear_q10(call),)
-    return (_bilinear_float(call),)
+    how = bilinear_taps(call)
+    return (_blended(call, how) if how.bits else _blended_float(call, how),)
 
 
-def _bilinear_float(call: Call) -> Array:
+def _blended_float(call: Call, how: Bilinear) -> Array:
     """In float32; for u8 rounded, ties away from zero."""
-    rows, columns = _axes(call)
-    y, x = rows.positions, columns.positions
-    (y0, y1), (x0, x1) = rows.neighbours(np.floor(y), np.ceil(y)), columns.neighbours(np.floor(x), np.ceil(x))
-    dy, dx = (y - y0.astype(np.float32))[:, None, None], (x - x0.astype(np.float32))[:, None]
+    (y0, y1, dy), (x0, x1, dx) = how.rows, how.columns
+    dy, dx = dy[:, None, None], dx[:, None]
     values = call.array(0).astype(np.float32, copy=False)
     top, bottom = values[:, y0], values[:, y1]
     one = np.float32(1)
@@ -109,32 +163,15 @@ def _bilinear_float(call: Call) -> Array:
     return total if call.output.dtype == "f32" else round_half_away(total).astype(np.uint8)
 
 
-def _blend(values: Int64s, axis: int, before: Int64s, after: Int64s, weights: Int64s, one: int) -> Int64s:
-    """values[before] * (one - weights) + values[after] * weights along an axis."""
-    weights = weights.reshape(-1, *(1,) * (values.ndim - 1 - axis))
-    return np.take(values, before, axis) * (one - weights) + np.take(values, after, axis) * weights
-
-
-def _bilinear_q10(call: Call) -> Array:
-    """Weights of 10 bits each way; the sum is rounded once, ties away from zero."""
+def _blended(call: Call, how: Bilinear) -> Array:
+    """In integers; the sum is rounded once."""
     values: Int64s = call.array(0).astype(np.int64)
-    for axis, way in zip((1, 2), _axes(call), strict=True):
-        at = way.positions_q10
-        before, after = way.neighbours(np.maximum(at, 0) // 1024, (at + 1023) // 1024)
-        values = _blend(values, axis, before, after, at - 1024 * before, 1024)
-    rounded: Array = np.sign(values) * ((np.abs(values) + (1 << 19)) >> 20)
+    for axis, (before, after, weight) in zip((1, 2), (how.rows, how.columns), strict=True):
+        weight = weight.reshape(-1, *(1,) * (values.ndim - 1 - axis))
+        values = np.take(values, before, axis) * ((1 << how.bits) - weight) + np.take(values, after, axis) * weight
+    half, shift = 1 << 2 * how.bits - 1, 2 * how.bits
+    rounded = np.sign(values) * ((np.abs(values) + half) >> shift) if how.away else (values + half) >> shift
     return rounded.astype(DTYPES[call.output.dtype])
-
-
-def _bilinear_q11(call: Call) -> Array:
-    """Weights of 11 bits each way, rounded half to even; the sum is rounded once, ties upward: XNNPACK's."""
-    values: Int64s = call.array(0).astype(np.int64)
-    for axis, way in zip((1, 2), _axes(call), strict=True):
-        at = np.clip(_offset_positions(way), np.float32(0), np.float32(way.size - 1))
-        before, _ = way.neighbours(at, at)
-        weights = np.rint((at - before.astype(np.float32)) * np.float32(2048)).astype(np.int64)
-        values = _blend(values, axis, before, np.minimum(before + 1, way.size - 1), weights, 2048)
-    return ((values + (1 << 21)) >> 22).astype(DTYPES[call.output.dtype])
 
 
 def _offset_positions(way: _Axis) -> Floats:
@@ -145,15 +182,21 @@ def _offset_positions(way: _Axis) -> Floats:
     return index * way.scale + (np.float32(0.5) * way.scale - np.float32(0.5))
 
 
-def _nearest(call: Call) -> tuple[Array, ...]:
-    """The pixel that an output lies on."""
+def nearest_pixels(call: Call) -> tuple[Int64s, Int64s]:
+    """The row and the column of the input that each of the output's is."""
     chosen = []
     for way in _axes(call):
         offset = np.float32(0.5 if way.half_pixel_centers else 0)
         at = (np.arange(way.resized, dtype=np.float32) + offset) * way.scale
         index = round_half_away(at) if way.align_corners else np.floor(at)
         chosen.append(np.clip(index.astype(np.int64), 0, way.size - 1))
-    return (call.array(0)[:, chosen[0][:, None], chosen[1]],)
+    return chosen[0], chosen[1]
+
+
+def _nearest(call: Call) -> tuple[Array, ...]:
+    """The pixel that an output lies on."""
+    rows, columns = nearest_pixels(call)
+    return (call.array(0)[:, rows[:, None], columns],)
 
 
 def _refuse_bilinear(call: Call) -> str:

@@ -19,7 +19,7 @@ from bitwright.program.options import GatherOptions, StridedSliceOptions
 from bitwright.program.tensor import Array, Shape
 
 
-def _window(call: Call) -> tuple[slice, ...]:
+def slice_window(call: Call) -> tuple[slice, ...]:
     """What SLICE takes; a size of -1 is all that is left."""
     shape = call.input(0).shape
     begins = integers(call, 1, "the begin", length=len(shape))
@@ -34,11 +34,11 @@ def _window(call: Call) -> tuple[slice, ...]:
 
 
 def _slice_shape(call: Call) -> tuple[Shape, ...]:
-    return (tuple(window.stop - window.start for window in _window(call)),)
+    return (tuple(window.stop - window.start for window in slice_window(call)),)
 
 
 def _slice(call: Call) -> tuple[Array, ...]:
-    return (np.asarray(call.array(0)[_window(call)], order="C"),)
+    return (np.asarray(call.array(0)[slice_window(call)], order="C"),)
 
 
 def _refuse_slice(call: Call) -> str:
@@ -168,7 +168,7 @@ def _refuse_strided_slice(call: Call) -> str:
     return type_reason(call, *MOVABLE)
 
 
-def _gather_axes(call: Call) -> tuple[int, int]:
+def gather_axes(call: Call) -> tuple[int, int]:
     """(axis, how many leading dimensions operand and indices share)."""
     options, shape, indices = call.options(GatherOptions), call.input(0).shape, call.input(1).shape
     axis = axis_of(options.axis, len(shape))
@@ -179,7 +179,7 @@ def _gather_axes(call: Call) -> tuple[int, int]:
 
 
 def _gather_shape(call: Call) -> tuple[Shape, ...]:
-    axis, batch = _gather_axes(call)
+    axis, batch = gather_axes(call)
     shape, indices = call.input(0).shape, call.input(1).shape
     return ((*shape[:axis], *indices[batch:], *shape[axis + 1 :]),)
 
@@ -199,7 +199,7 @@ def _checked(indices: Array, bounds: NDArray[np.int64] | int) -> Array:
 
 
 def _gather(call: Call) -> tuple[Array, ...]:
-    axis, batch = _gather_axes(call)
+    axis, batch = gather_axes(call)
     x = call.array(0)
     indices = _checked(call.array(1), x.shape[axis])
     if batch == 0:
