@@ -113,13 +113,12 @@ inline void store_narrow(const Tile& tile, const __m256i (&sums)[Rows][Vectors])
 #pragma GCC unroll 4
         for (int i = 0; i < group; ++i) {
             if (r + i >= Rows) continue;
-            std::uint8_t* const result = y + tile.y_offsets[r + i];
+            auto* const result = reinterpret_cast<__m128i*>(y + tile.y_offsets[r + i]);
             if constexpr (Vectors == 2) {
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(result), halves[i]);
-            } else if (i % 2 == 0) {
-                _mm_storel_pd(reinterpret_cast<double*>(result), _mm_castsi128_pd(halves[i / 2]));
+                _mm_storeu_si128(result, halves[i]);
             } else {
-                _mm_storeh_pd(reinterpret_cast<double*>(result), _mm_castsi128_pd(halves[i / 2]));
+                const __m128i half = halves[i / 2];
+                _mm_storel_epi64(result, i % 2 ? _mm_unpackhi_epi64(half, half) : half);
             }
         }
     }
@@ -132,11 +131,12 @@ __attribute__((noinline)) void store_sums(const Tile& tile, const __m256i* sums,
         std::uint8_t* const result = tile.call->y + panel.channel + tile.y_offsets[r];
         for (int v = 0; v < panel.vectors; ++v) {
             const int channels = panel.channels - v * lanes < lanes ? panel.channels - v * lanes : lanes;
-            alignas(32) std::int32_t integers[lanes];
-            const __m256i rounded = requantize_channels(*tile.call->requant, sums[r * panel.vectors + v],
-                                                        panel.lane + v * lanes, _mm256_set1_epi32(-1));
-            _mm256_store_si256(reinterpret_cast<__m256i*>(integers), rounded);
-            for (int c = 0; c < channels; ++c) result[v * lanes + c] = static_cast<std::uint8_t>(integers[c]);
+            const __m256i integers = requantize_channels(*tile.call->requant, sums[r * panel.vectors + v],
+                                                         panel.lane + v * lanes, _mm256_set1_epi32(-1));
+            const __m128i words =
+                _mm_packus_epi32(_mm256_castsi256_si128(integers), _mm256_extracti128_si256(integers, 1));
+            const std::int64_t bytes = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+            __builtin_memcpy(result + v * lanes, &bytes, static_cast<std::size_t>(channels));
         }
     }
 }

@@ -25,6 +25,7 @@ struct Case {
     std::int32_t x_gap = 0, y_gap = 0;  // elements between pixels, as in a slice of channels
     bw_rounding rounding = BW_FP32_EVEN;
     Draw draw = Draw::any;
+    Phase phase{};
 };
 
 constexpr bw_rounding roundings[] = {BW_FP32_EVEN, BW_DOUBLE, BW_SINGLE, BW_INT64, BW_FP64_AWAY};
@@ -65,8 +66,8 @@ Requant draw_requant(const Case& t, Random& random) {
     const std::int32_t most_shift = !any_size ? -5 : random.between(0, 1) ? 0 : t.rounding == BW_INT64 ? 7 : 30;
     for (std::int32_t o = 0; o < t.o; ++o) {
         const std::int32_t shift = random.between(any_size ? -31 : -11, most_shift);
-        const std::int32_t multiplier =
-            random.between(0, 30) ? random.between(1 << 30, INT32_MAX) : random.between(0, 1) * INT32_MAX;
+        const std::int32_t multipliers[] = {random.between(1 << 30, INT32_MAX), 1 << 30, INT32_MAX, 0};
+        const std::int32_t multiplier = multipliers[random.between(0, 2) ? 0 : random.between(0, 3)];
         const double scale = std::ldexp(multiplier, shift - 31);
         requant.multiplier.push_back(multiplier);
         requant.shift.push_back(multiplier ? shift : 0);
@@ -85,7 +86,9 @@ void check(const Kernel& kernel, const Case& t, Random& random) {
     // x is what lies within the padding of the window; element 0 of `data` is that of the padding.
     Tensor x = whole;
     x.dims[1] -= w.top, x.dims[2] -= w.left;
-    const Tensor y = image(t.n, t.oh, t.ow, t.o, t.y_gap);
+    const Phase& p = t.phase;
+    const Tensor y =
+        image(t.n, p.first_h + (t.oh - 1) * p.step_h + 1, p.first_w + (t.ow - 1) * p.step_w + 1, t.o, t.y_gap);
     const auto depth = static_cast<std::size_t>(w.repeats * w.kh * w.kw * w.i);
     const auto channels = static_cast<std::size_t>(t.o);
 
@@ -97,15 +100,21 @@ void check(const Kernel& kernel, const Case& t, Random& random) {
         for (std::size_t k = 0; k < weights.size(); ++k) weights[k] = k / depth % 2 ? 127 : -128;
     const std::int32_t most = any_size ? INT32_MAX : 20000;
     auto bias = random.fill<std::int32_t>(channels, any_size ? INT32_MIN : -most, most);
-    if (any_size)
-        for (std::size_t o = 0; o < channels; o += 3)
-            bias[o] = static_cast<std::int32_t>(o % 2 ? INT32_MIN : INT32_MAX - o);
-    Requant requant = draw_requant(t, random);
+    const Requant requant = draw_requant(t, random);
     const bw_requant view = requant.view();
-    const Placement placement = place(x, y, w);
+    if (any_size)
+        for (std::size_t o = 0; o < channels; ++o) {
+            // Every other sum is a tie, or beside one; some are the ends of 32 bits.
+            const double tie = (random.between(-300, 300) + 0.5) / requant.scale[o];
+            if (o % 2 && std::abs(tie) < INT32_MAX - 1)
+                bias[o] = static_cast<std::int32_t>(tie) + random.between(-1, 1);
+            if (o % 30 == 0) bias[o] = o % 60 ? INT32_MIN : INT32_MAX;
+        }
+    const Placement placement = place(x, y, w, p);
 
     std::vector<std::uint8_t> expected(bytes_of_image(y) + 64, 77), found = expected;
-    bw_conv_reference(&placement.shape, data.data(), weights.data(), bias.data(), &view, expected.data());
+    bw_conv_reference(&placement.shape, data.data(), weights.data(), bias.data(), &view,
+                      expected.data() + placement.y_start);
 
     const ConvStep step(kernel, 0, 1, placement, weights.data(), bias.data(), requant);
     std::byte* tensors[] = {reinterpret_cast<std::byte*>(data.data() - placement.start),
@@ -115,6 +124,7 @@ void check(const Kernel& kernel, const Case& t, Random& random) {
     step.run({tensors}, half, step.tasks(), scratch.data());
     if (half) step.run({tensors}, 0, half, scratch.data());
 
+    CHECK(placement.shape.oh == t.oh && placement.shape.ow == t.ow);
     testing::check(expected == found, kernel.name, __FILE__, __LINE__);
 }
 
@@ -151,6 +161,7 @@ TEST(conv_agrees_for_every_count_of_pixels) {
     check_all({.n = 3, .oh = 31, .ow = 33, .o = 5, .window = window(2, 4)}, random);
     check_all({.n = 2, .oh = 60, .ow = 60, .o = 3, .window = window(1, 3)}, random);
     check_all({.oh = 9, .ow = 10, .o = 5, .window = window(3, 1000)}, random);  // more rows than kernels copy at a time
+    check_all({.n = 2, .oh = 5, .ow = 6, .o = 20, .window = window(1, 64), .x_gap = 3}, random);  // rows lie apart
 }
 
 TEST(conv_agrees_for_any_window_stride_dilation_group_and_border) {
@@ -163,9 +174,20 @@ TEST(conv_agrees_for_any_window_stride_dilation_group_and_border) {
             any(round % 4 ? 1 : 3), kh, kw, any(round % 7 ? 12 : 70), groups, any(3), any(3), any(3), any(3), 0, 0};
         t.window.top = random.between(0, kh - 1), t.window.left = random.between(0, kw - 1);
         if (round % 2) t.x_gap = any(9), t.y_gap = any(9);
+        if (round % 11 == 0) t.phase = {random.between(0, 2), random.between(0, 2), 3, 3};
         t.rounding = roundings[round % 5];
         check_all(t, random);
     }
+}
+
+TEST(conv_agrees_for_many_groups) {
+    Random random(7);
+    for (const std::int32_t groups : {2, 12, 40})
+        for (const std::int32_t filters : {1, 9, 33}) {
+            Case t{.oh = 3, .ow = 7, .o = groups * filters, .window = window(1, 5)};
+            t.window.groups = groups;
+            check_all(t, random);
+        }
 }
 
 TEST(conv_sums_wider_than_16_bits) {

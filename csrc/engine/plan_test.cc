@@ -1,7 +1,8 @@
 #include "engine/plan.h"
 
+#include <algorithm>
 #include <array>
-#include <cstring>
+#include <chrono>
 #include <thread>
 
 #include "testing/testing.h"
@@ -14,7 +15,8 @@ using testing::Random;
 constexpr int elements = 1000;
 using Bytes = std::array<std::uint8_t, elements>;
 
-// y[i] = 3 * x[i] + table[x[i]], by way of scratch memory, so that threads that shared it would be seen.
+// y[i] = 3 * x[i] + table[x[i]], by way of scratch memory that is written long before it is read, so that threads that
+// shared it would be seen.
 class Look final : public Step {
   public:
     Look(int x, int table, int y) : x_(x), table_(table), y_(y) {}
@@ -26,6 +28,7 @@ class Look final : public Step {
         const auto begin = part_begin(elements, first, 7), end = part_begin(elements, last, 7);
         auto* const kept = reinterpret_cast<std::uint8_t*>(scratch);
         for (auto i = begin; i < end; ++i) kept[i - begin] = table[x[i]];
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
         for (auto i = begin; i < end; ++i)
             run.at<std::uint8_t>(y_)[i] = static_cast<std::uint8_t>(3 * x[i] + kept[i - begin]);
     }

@@ -1,4 +1,5 @@
 #include "reduce/bytes_avx2.h"
+
 #include "pooling/kernel.h"
 
 namespace bitwright::pooling {

@@ -1,4 +1,5 @@
 #include "reduce/bytes_avx512.h"
+
 #include "pooling/kernel.h"
 
 namespace bitwright::pooling {

@@ -123,7 +123,8 @@ struct LargeMean {
     }
 };
 
-// `width` results at a time, of which the last may overlap those before them. Not inlined: its loops need the registers.
+// `width` results at a time, of which the last may overlap those before them. Not inlined: its loops need the
+// registers.
 template <typename How>
 __attribute__((noinline)) void pool_strip(const How& shared, const Strip& given) {
     const How how = shared;  // what is stored may not change it
@@ -143,7 +144,8 @@ __attribute__((noinline)) void pool_strip(const How& shared, const Strip& given)
 
 // All channels of `pixels` windows side by side, the first given, x_step and y_step apart.
 template <typename How>
-inline void pool_pixels(const bw_pool_shape& s, const How& how, const Block& first, std::int64_t pixels, std::uint8_t* y) {
+inline void pool_pixels(const bw_pool_shape& s, const How& how, const Block& first, std::int64_t pixels,
+                        std::uint8_t* y) {
     const std::int64_t x_step = s.stride_w * s.x_sw, whole = pixels > 1 ? 0 : s.c / Bytes::size * Bytes::size;
     if (whole) pool_strip(how, {first, Bytes::size, Bytes::size, s.c / Bytes::size, y, Bytes::size});
     const int channels = s.c < Bytes::size ? s.c : Bytes::size;

@@ -27,7 +27,7 @@ typedef struct {
 } bw_pool_shape;
 
 /* What of [start, start + window) lies in [0, size): begins there, is returned. */
-static inline int64_t bw_pool_inside(int64_t start, int64_t window, int64_t size, int64_t *begin) {
+static inline int64_t bw_pool_inside(int64_t start, int64_t window, int64_t size, int64_t* begin) {
     const int64_t end = start + window;
     *begin = start < 0 ? 0 : start;
     return (end < size ? end : size) - *begin;
@@ -37,7 +37,7 @@ static inline int64_t bw_pool_mean(int64_t sum, int64_t count) {
     return sum < 0 ? -((count / 2 - sum) / count) : (count / 2 + sum) / count;
 }
 
-static inline void bw_pool_reference(const bw_pool_shape *s, const void *x, void *y) {
+static inline void bw_pool_reference(const bw_pool_shape* s, const void* x, void* y) {
     for (int32_t n = 0; n < s->n; ++n)
         for (int32_t oy = 0; oy < s->oh; ++oy)
             for (int32_t ox = 0; ox < s->ow; ++ox) {
@@ -49,7 +49,7 @@ static inline void bw_pool_reference(const bw_pool_shape *s, const void *x, void
                     for (int64_t r = 0; r < rows; ++r)
                         for (int64_t q = 0; q < cols; ++q) {
                             const int64_t at = n * s->x_sn + (iy + r) * s->x_sh + (ix + q) * s->x_sw + c;
-                            const int64_t value = s->is_wide ? ((const int16_t *)x)[at] : ((const uint8_t *)x)[at];
+                            const int64_t value = s->is_wide ? ((const int16_t*)x)[at] : ((const uint8_t*)x)[at];
                             sum += value - s->bias;
                             largest = value > largest ? value : largest;
                         }
@@ -57,9 +57,9 @@ static inline void bw_pool_reference(const bw_pool_shape *s, const void *x, void
                     const int64_t result = pooled < s->low ? s->low : pooled > s->high ? s->high : pooled;
                     const int64_t to = n * s->y_sn + oy * s->y_sh + ox * s->y_sw + c;
                     if (s->is_wide) {
-                        ((int16_t *)y)[to] = (int16_t)result;
+                        ((int16_t*)y)[to] = (int16_t)result;
                     } else {
-                        ((uint8_t *)y)[to] = (uint8_t)result;
+                        ((uint8_t*)y)[to] = (uint8_t)result;
                     }
                 }
             }

@@ -1,4 +1,5 @@
 #include "reduce/bytes_avx512.h"
+
 #include "reduce/kernel.h"
 
 namespace bitwright::reduce {

@@ -1,4 +1,5 @@
-// Bytes: 64 unsigned bytes, or the 32 words and 16 numbers made of them, an instruction. Included by AVX-512 kernels alone.
+// Bytes: 64 unsigned bytes, or the 32 words and 16 numbers made of them, an instruction. Included by AVX-512 kernels
+// alone.
 #pragma once
 
 #include <immintrin.h>
@@ -32,7 +33,7 @@ struct Bytes {
     static V add(V a, V b) { return _mm512_add_epi16(a, b); }
     static V subtract(V a, V b) { return _mm512_sub_epi16(a, b); }
     static V less(V a, V b) { return _mm512_movm_epi16(_mm512_cmplt_epi16_mask(a, b)); }  // -1 where a < b
-    static V odd(V a) { return _mm512_srli_epi16(a, 8); }                                 // the second byte of each word
+    static V odd(V a) { return _mm512_srli_epi16(a, 8); }  // the second byte of each word
     static V to_odd(V a) { return _mm512_slli_epi16(a, 8); }
     static V high_product(V a, V b) { return _mm512_mulhi_epu16(a, b); }
     static V shift_right(V a, int bits) { return _mm512_srl_epi16(a, _mm_cvtsi32_si128(bits)); }

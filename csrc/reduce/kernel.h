@@ -30,7 +30,8 @@ inline void finish(const bw_reduce_shape& s, std::uint32_t* sums, int count) {
         const bw_affine affine = s.affine;
         const auto offset = static_cast<std::uint32_t>(s.offset);
         for (int i = 0; i < count; ++i)
-            sums[i] = static_cast<std::uint32_t>(bw_finish_affine(&affine, static_cast<std::int32_t>(sums[i] + offset)));
+            sums[i] =
+                static_cast<std::uint32_t>(bw_finish_affine(&affine, static_cast<std::int32_t>(sums[i] + offset)));
     } else if (s.requant.rounding == BW_DOUBLE) {
         finish_fixed(s, sums, count, [](V sum, V m, V shift) { return requantize_double(sum, m, shift); });
     } else {

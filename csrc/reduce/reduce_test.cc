@@ -62,7 +62,8 @@ bool agrees(const Dims& dims, const Dims& gaps, unsigned axes, bw_reduction kind
         if (axes >> i & 1) count *= x.dims[axis];
         room += (x.dims[axis] - 1) * x.strides[axis] + 1;
     }
-    const auto data = random.fill<T>(static_cast<std::size_t>(room), is_wide ? INT16_MIN : lowest, is_wide ? INT16_MAX : 255);
+    const auto data =
+        random.fill<T>(static_cast<std::size_t>(room), is_wide ? INT16_MIN : lowest, is_wide ? INT16_MAX : 255);
     bw_reduce_shape how{};
     how.kind = kind;
     how.offset = static_cast<std::int32_t>(-count * random.between(0, 255));
@@ -76,8 +77,8 @@ bool agrees(const Dims& dims, const Dims& gaps, unsigned axes, bw_reduction kind
     requant.shift = {random.between(-shift, 2 - shift)};
     how.requant = requant.view();
     how.affine = {static_cast<float>(random.between(1, 3000)) / 1000 / static_cast<float>(count),
-                  static_cast<float>(random.between(-300, 300)) / 2, is_wide ? INT16_MIN : -128, is_wide ? INT16_MAX : 127,
-                  is_wide ? 0 : 128};
+                  static_cast<float>(random.between(-300, 300)) / 2, is_wide ? INT16_MIN : -128,
+                  is_wide ? INT16_MAX : 127, is_wide ? 0 : 128};
     const std::vector<T> expected = by_elements(x, axes, how, data.data());
 
     std::vector<T> found(expected.size() + 64, 77);
@@ -101,7 +102,8 @@ void check_on_all(const Dims& dims, const Dims& gaps, unsigned axes, Random& ran
             CHECK(agrees<std::uint8_t>(dims, gaps, axes, kind, static_cast<Isa>(isa), random, lowest));
 }
 
-constexpr int sizes[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513};
+constexpr int sizes[] = {1,  2,  3,  4,  5,  6,   7,   8,   9,   10,  15,  16,  17,  31,
+                         32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513};
 
 }  // namespace
 
@@ -117,7 +119,8 @@ TEST(reduce_agrees_for_every_length_of_rows) {
 
 TEST(reduce_agrees_for_every_number_of_pixels) {
     Random random(3);
-    for (int pixels = 1; pixels <= 520; pixels += 3) check_on_all({1, pixels, 1, 66}, {0, 0, 0, 0}, 0b0110, random, 250);
+    for (int pixels = 1; pixels <= 520; pixels += 3)
+        check_on_all({1, pixels, 1, 66}, {0, 0, 0, 0}, 0b0110, random, 250);
     check_on_all({300, 7, 70}, {0, 0, 0}, 0b011, random, 255);
     check_on_all({7, 300, 70}, {0, 0, 0}, 0b011, random, 255);
 }

@@ -40,14 +40,14 @@ typedef struct {
     bw_affine affine;
 } bw_reduce_shape;
 
-static inline int64_t bw_count(const bw_positions *p) {
+static inline int64_t bw_count(const bw_positions* p) {
     int64_t count = 1;
     for (int32_t i = 0; i < p->rank; ++i) count *= p->size[i];
     return count;
 }
 
 /* Where position `index` lies, the last dimension running fastest. */
-static inline int64_t bw_place(const bw_positions *p, int64_t index) {
+static inline int64_t bw_place(const bw_positions* p, int64_t index) {
     int64_t place = 0;
     for (int32_t i = p->rank - 1; i >= 0; --i) {
         place += index % p->size[i] * p->stride[i];
@@ -56,19 +56,19 @@ static inline int64_t bw_place(const bw_positions *p, int64_t index) {
     return place;
 }
 
-static inline int32_t bw_finish_affine(const bw_affine *a, int32_t sum) {
+static inline int32_t bw_finish_affine(const bw_affine* a, int32_t sum) {
     const float product = (float)sum * a->scale, low = (float)a->low, high = (float)a->high;
     const float real = product + a->shift;
     const float clamped = real < low ? low : real > high ? high : real; /* bounds are integers: as if after rounding */
     return (int32_t)nearbyintf(clamped) + a->bias;
 }
 
-static inline int32_t bw_finish_sum(const bw_reduce_shape *s, uint32_t sum) {
+static inline int32_t bw_finish_sum(const bw_reduce_shape* s, uint32_t sum) {
     const int32_t moved = (int32_t)(sum + (uint32_t)s->offset);
     return s->kind == BW_REDUCE_SUM ? bw_requantize(&s->requant, moved, 0) : bw_finish_affine(&s->affine, moved);
 }
 
-static inline void bw_reduce_reference(const bw_reduce_shape *s, const void *x, void *y) {
+static inline void bw_reduce_reference(const bw_reduce_shape* s, const void* x, void* y) {
     const int64_t kept = bw_count(&s->kept), reduced = bw_count(&s->reduced);
     for (int64_t o = 0; o < kept; ++o)
         for (int64_t c = 0; c < s->c; ++c) {
@@ -76,7 +76,7 @@ static inline void bw_reduce_reference(const bw_reduce_shape *s, const void *x, 
             int32_t largest = INT32_MIN, smallest = INT32_MAX;
             for (int64_t r = 0; r < reduced; ++r) {
                 const int64_t at = bw_place(&s->kept, o) + bw_place(&s->reduced, r) + c;
-                const int32_t value = s->is_wide ? ((const int16_t *)x)[at] : ((const uint8_t *)x)[at];
+                const int32_t value = s->is_wide ? ((const int16_t*)x)[at] : ((const uint8_t*)x)[at];
                 sum += (uint32_t)value;
                 largest = value > largest ? value : largest;
                 smallest = value < smallest ? value : smallest;
@@ -85,9 +85,9 @@ static inline void bw_reduce_reference(const bw_reduce_shape *s, const void *x, 
                                    : s->kind == BW_REDUCE_MIN ? smallest
                                                               : bw_finish_sum(s, sum);
             if (s->is_wide) {
-                ((int16_t *)y)[o * s->c + c] = (int16_t)result;
+                ((int16_t*)y)[o * s->c + c] = (int16_t)result;
             } else {
-                ((uint8_t *)y)[o * s->c + c] = (uint8_t)result;
+                ((uint8_t*)y)[o * s->c + c] = (uint8_t)result;
             }
         }
 }

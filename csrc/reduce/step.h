@@ -7,13 +7,14 @@
 
 namespace bitwright::reduce {
 
-// Which positions of a tensor are kept and which reduced: dimensions that lie one inside the other without a gap are one.
-// axes: bit i is set where axis i is reduced.
+// Which positions of a tensor are kept and which reduced: dimensions that lie one inside the other without a gap are
+// one. axes: bit i is set where axis i is reduced.
 void split_positions(const Tensor& x, unsigned axes, bw_reduce_shape& shape);
 
 class ReduceStep final : public Step {
   public:
-    // how: kind, and what finishes its sums (see reduce/reference.h); requant is copied, and read by BW_REDUCE_SUM alone.
+    // how: kind, and what finishes its sums (see reduce/reference.h); requant is copied, and read by BW_REDUCE_SUM
+    // alone.
     ReduceStep(Isa isa, int x, const Tensor& x_tensor, int y, unsigned axes, const bw_reduce_shape& how,
                const Requant& requant);
 

@@ -79,9 +79,8 @@ void bind_softmax(PlanClass& plan) {
             "Log softmax of 8-bit rows in float32: see softmax/log_reference.h.")
         .def(
             "l2_normalization",
-            [](Plan& self, int x, int y, std::int32_t zero_point_in, std::int32_t zero_point_out, bool is_scaled_first) {
-                add(self, x, y, bw_l2{zero_point_in, zero_point_out, is_scaled_first});
-            },
+            [](Plan& self, int x, int y, std::int32_t zero_point_in, std::int32_t zero_point_out,
+               bool is_scaled_first) { add(self, x, y, bw_l2{zero_point_in, zero_point_out, is_scaled_first}); },
             "x"_a, "y"_a, "zero_point_in"_a, "zero_point_out"_a, "is_scaled_first"_a,
             "Rows over their length, 8-bit: see softmax/log_reference.h.");
 }

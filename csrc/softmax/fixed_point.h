@@ -50,7 +50,7 @@ static inline int64_t bw_fixed_one_over_one_plus(int64_t a) {
 }
 
 /* 1 / x = result / 2^31 * 2^-shift, for 0 < x < 2^31 in Q(integer_bits). */
-static inline int64_t bw_fixed_reciprocal(int64_t x, int32_t integer_bits, int32_t *shift) {
+static inline int64_t bw_fixed_reciprocal(int64_t x, int32_t integer_bits, int32_t* shift) {
     const int32_t headroom = bw_leading_zeros(x);
     *shift = integer_bits - headroom;
     return bw_fixed_one_over_one_plus((x << headroom) - ((int64_t)1 << 31));
@@ -70,8 +70,7 @@ static inline int64_t bw_fixed_log(int64_t x) {
     const int64_t power = bw_fixed_clip(power_a > power_b ? power_a : power_b);
     const int64_t p = bw_fixed_half_sum(r, fourth_root_half);
     const int64_t q = bw_wrap32(2 * (r - fourth_root_half)), square = bw_fixed_multiply(q, q);
-    const int64_t numerator =
-        bw_fixed_multiply(q, r) + bw_fixed_multiply(bw_fixed_multiply(q, square), alpha_n);
+    const int64_t numerator = bw_fixed_multiply(q, r) + bw_fixed_multiply(bw_fixed_multiply(q, square), alpha_n);
     const int64_t inner = bw_wrap32(alpha_i + q + bw_fixed_multiply(alpha_d, square));
     const int64_t denominator = bw_fixed_multiply(p, inner) + bw_fixed_multiply(alpha_f, q);
     const int64_t fraction = bw_fixed_multiply(bw_fixed_shift_right(bw_wrap32(numerator), 6),
@@ -80,7 +79,7 @@ static inline int64_t bw_fixed_log(int64_t x) {
 }
 
 /* 1 / sqrt(x) = result * 2^(shift - 31), shift <= 0, for 0 <= x < 2^31; 0 counts as 1. */
-static inline int64_t bw_fixed_inverse_sqrt(int64_t x, int32_t *shift) {
+static inline int64_t bw_fixed_inverse_sqrt(int64_t x, int32_t* shift) {
     *shift = 0;
     if (x <= 1) return INT32_MAX;
     const int32_t quartered = x >= 1 << 29;
@@ -90,8 +89,7 @@ static inline int64_t bw_fixed_inverse_sqrt(int64_t x, int32_t *shift) {
     int64_t root = 1 << 28;
     for (int32_t i = 0; i < 5; ++i) {
         const int64_t cube = bw_fixed_shift_left(bw_fixed_multiply(bw_fixed_multiply(root, root), root), 6);
-        const int64_t step =
-            bw_fixed_multiply((1 << 28) + (1 << 27), root) - bw_fixed_multiply(half_operand, cube);
+        const int64_t step = bw_fixed_multiply((1 << 28) + (1 << 27), root) - bw_fixed_multiply(half_operand, cube);
         root = bw_fixed_shift_left(bw_wrap32(step), 3);
     }
     const int64_t multiplier = bw_fixed_multiply(root, 1518500250);

@@ -1,5 +1,5 @@
-// Kernels of softmax of bytes: loops that the compiler makes vectors of, for the instruction set of the file that includes
-// this. Internal linkage.
+// Kernels of softmax of bytes: loops that the compiler makes vectors of, for the instruction set of the file that
+// includes this. Internal linkage.
 #pragma once
 
 #include "softmax/rows.h"

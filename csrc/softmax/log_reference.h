@@ -1,8 +1,8 @@
 /* Logarithm of softmax, and L2 normalization, of rows of 8-bit integers: what their kernels compute. C99, also C++.
  *
- *   bw_log_softmax_fixed   y[r,i] = x[r,i] - log(sum over k of exp(x[r,k])), K <= 4095: differences in Q5, the sum in Q12
- *   bw_log_softmax_real    the same in float32, the sum added in order
- *   bw_l2                  y[r,i] = x[r,i] / sqrt(sum over k of x[r,k]^2), 0 in a row of zeros; K <= 33025
+ *   bw_log_softmax_fixed   y[r,i] = x[r,i] - log(sum over k of exp(x[r,k])), K <= 4095: differences in Q5, the sum in
+ * Q12 bw_log_softmax_real    the same in float32, the sum added in order bw_l2                  y[r,i] = x[r,i] /
+ * sqrt(sum over k of x[r,k]^2), 0 in a row of zeros; K <= 33025
  *
  * x u8 [R,K] and y u8 [R,K], as they are stored. Bit-exact with bitwright/program/families/normalization.py.
  * R rows, K elements of a row.
@@ -31,7 +31,7 @@ typedef struct {
     int32_t is_scaled_first; /* y has a scale of 2^-7: values are multiplied by 2^7 first, else with 1 / sqrt(sum) */
 } bw_l2;
 
-static inline void bw_log_softmax_fixed_row(const bw_log_softmax_fixed *s, const uint8_t *x, uint8_t *y, int64_t k) {
+static inline void bw_log_softmax_fixed_row(const bw_log_softmax_fixed* s, const uint8_t* x, uint8_t* y, int64_t k) {
     const int32_t largest = bw_softmax_largest(x, k);
     int64_t sum = 0;
     for (int64_t i = 0; i < k; ++i) sum += bw_softmax_summand(s->exponential[255 + x[i] - largest]);
@@ -48,7 +48,7 @@ static inline void bw_log_softmax_fixed_row(const bw_log_softmax_fixed *s, const
     }
 }
 
-static inline void bw_log_softmax_real_row(const bw_log_softmax_real *s, const uint8_t *x, uint8_t *y, int64_t k) {
+static inline void bw_log_softmax_real_row(const bw_log_softmax_real* s, const uint8_t* x, uint8_t* y, int64_t k) {
     const int32_t largest = bw_softmax_largest(x, k);
     float sum = 0;
     for (int64_t i = 0; i < k; ++i) sum += s->exponential[255 + x[i] - largest];
@@ -59,12 +59,14 @@ static inline void bw_log_softmax_real_row(const bw_log_softmax_real *s, const u
     for (int64_t i = 0; i < k; ++i) {
         const float scaled = factor * (float)(x[i] - s->bias);
         const float real = scaled - base;
-        const float clamped = real < low ? low : real > high ? high : real; /* bounds are integers: as if after rounding */
+        const float clamped = real < low    ? low
+                              : real > high ? high
+                                            : real; /* bounds are integers: as if after rounding */
         y[i] = (uint8_t)((int32_t)nearbyintf(clamped) + s->zero_point);
     }
 }
 
-static inline void bw_l2_row(const bw_l2 *s, const uint8_t *x, uint8_t *y, int64_t k) {
+static inline void bw_l2_row(const bw_l2* s, const uint8_t* x, uint8_t* y, int64_t k) {
     int64_t sum = 0;
     for (int64_t i = 0; i < k; ++i) sum += (x[i] - s->zero_point_in) * (x[i] - s->zero_point_in);
     int32_t shift;

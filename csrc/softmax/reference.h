@@ -29,15 +29,15 @@ typedef struct {
     int32_t zero_point, low, high;
 } bw_softmax_real;
 
-static inline void bw_softmax_store(int32_t is_wide, void *y, int64_t i, int64_t value) {
+static inline void bw_softmax_store(int32_t is_wide, void* y, int64_t i, int64_t value) {
     if (is_wide) {
-        ((int16_t *)y)[i] = (int16_t)value;
+        ((int16_t*)y)[i] = (int16_t)value;
     } else {
-        ((uint8_t *)y)[i] = (uint8_t)value;
+        ((uint8_t*)y)[i] = (uint8_t)value;
     }
 }
 
-static inline int32_t bw_softmax_largest(const uint8_t *x, int64_t k) {
+static inline int32_t bw_softmax_largest(const uint8_t* x, int64_t k) {
     int32_t largest = 0;
     for (int64_t i = 0; i < k; ++i) largest = x[i] > largest ? x[i] : largest;
     return largest;
@@ -48,7 +48,7 @@ static inline int32_t bw_softmax_summand(int32_t exponential) {
     return (int32_t)(((uint32_t)exponential + (1 << 11)) >> 12);
 }
 
-static inline void bw_softmax_fixed_row(const bw_softmax_fixed *s, const uint8_t *x, void *y, int64_t k) {
+static inline void bw_softmax_fixed_row(const bw_softmax_fixed* s, const uint8_t* x, void* y, int64_t k) {
     const int32_t largest = bw_softmax_largest(x, k), bits = s->is_wide ? 16 : 8;
     const int64_t low = s->is_wide ? INT16_MIN : 0, high = s->is_wide ? INT16_MAX : 255;
     int64_t sum = 0;
@@ -62,7 +62,7 @@ static inline void bw_softmax_fixed_row(const bw_softmax_fixed *s, const uint8_t
     }
 }
 
-static inline void bw_softmax_real_row(const bw_softmax_real *s, const uint8_t *x, void *y, int64_t k) {
+static inline void bw_softmax_real_row(const bw_softmax_real* s, const uint8_t* x, void* y, int64_t k) {
     const int32_t largest = bw_softmax_largest(x, k);
     const float low = (float)(s->low - s->zero_point), high = (float)(s->high - s->zero_point);
     float sum = 0;
@@ -70,7 +70,9 @@ static inline void bw_softmax_real_row(const bw_softmax_real *s, const uint8_t *
     const float inverse = 1.0f / (sum * s->scale);
     for (int64_t i = 0; i < k; ++i) {
         const float real = s->exponential[255 + x[i] - largest] * inverse;
-        const float clamped = real < low ? low : real > high ? high : real; /* bounds are integers: as if after rounding */
+        const float clamped = real < low    ? low
+                              : real > high ? high
+                                            : real; /* bounds are integers: as if after rounding */
         bw_softmax_store(s->is_wide, y, i, (int64_t)nearbyintf(clamped) + s->zero_point);
     }
 }

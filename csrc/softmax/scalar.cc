@@ -7,7 +7,8 @@ namespace {
 template <typename How, typename X, typename Y, void (*row)(const How*, const X*, Y*, std::int64_t)>
 void each(const How& how, const Rows& rows, std::byte*) {
     for (std::int64_t r = 0; r < rows.count; ++r)
-        row(&how, static_cast<const X*>(rows.x) + r * rows.length, static_cast<Y*>(rows.y) + r * rows.length, rows.length);
+        row(&how, static_cast<const X*>(rows.x) + r * rows.length, static_cast<Y*>(rows.y) + r * rows.length,
+            rows.length);
 }
 
 // The same where the type of y is told by is_wide.

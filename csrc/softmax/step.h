@@ -25,9 +25,7 @@ class RowsStep final : public Step {
     std::string name() const override { return kernel_.name; }
     int tasks() const override { return tasks_; }
 
-    std::size_t scratch_bytes() const override {
-        return static_cast<std::size_t>(kernel_.scratch_rows * length_) * 4;
-    }
+    std::size_t scratch_bytes() const override { return static_cast<std::size_t>(kernel_.scratch_rows * length_) * 4; }
 
     void run(const Run& run, int first, int last, std::byte* scratch) const override {
         const std::int64_t begin = part_begin(rows_, first, tasks_), end = part_begin(rows_, last, tasks_);

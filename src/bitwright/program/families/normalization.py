@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def _softmax(call: Call) -> tuple[Array, ...]:
     if x.dtype == np.int16:
         return (_softmax_16bit(call, beta),)
     if call.rounding == "fp32_even":
-        return (_softmax_by_table(call, f32(beta)),)
+        return (_softmax_by_table(call, beta),)
     return (_softmax_8bit(call, beta),)
 
 
@@ -89,30 +90,48 @@ def _difference_factor(scale: float, beta: float) -> tuple[int, int, int]:
     return multiplier, shift, -math.floor(radius)
 
 
-def _exponentials(call: Call, beta: float) -> tuple[Int64s, NDArray[np.bool_]]:
-    """The exponential of each difference in Q0, and whether it counts."""
-    multiplier, shift, lowest = _difference_factor(call.input(0).scale, beta)
-    differences = _differences(call.array(0))
+@dataclass(frozen=True)
+class FixedExponentials:
+    """The exponentials of the 256 differences -255 ... 0 of 8-bit elements to their row's largest, in fixed point.
+
+    Args:
+        lowest: the lowest difference whose exponential counts.
+        in_q5: the differences times scale * beta, in Q5; 0 for those that do not count.
+        exponentials: in Q0; 0 for those that do not count.
+    """
+
+    lowest: int
+    in_q5: Int64s
+    exponentials: Int64s
+
+
+def fixed_exponentials(scale: float, beta: float) -> FixedExponentials:
+    """The table of an operand's scale.
+
+    >>> fixed_exponentials(0.1, 1.0).exponentials[[0, -2, -1]].tolist()
+    [0, 1943123572, 2147483647]
+    """
+    multiplier, shift, lowest = _difference_factor(scale, beta)
+    differences = np.arange(-255, 1, dtype=np.int64)
     counted = differences >= lowest
     in_q5 = multiply(np.where(counted, differences, 0) << shift, multiplier)
-    return exp_on_negative_values(in_q5, DIFFERENCE_BITS), counted
+    return FixedExponentials(lowest, in_q5, np.where(counted, exp_on_negative_values(in_q5, DIFFERENCE_BITS), 0))
 
 
-def _sum_of_exponentials(exponentials: Int64s, counted: NDArray[np.bool_]) -> Int64s:
-    summed = np.where(counted, rescale(exponentials, 0, SUM_BITS), 0).sum(axis=-1, keepdims=True)
-    return wrap(summed)
+def _sum_of_exponentials(exponentials: Int64s) -> Int64s:
+    return wrap(rescale(exponentials, 0, SUM_BITS).sum(axis=-1, keepdims=True))
 
 
 def _softmax_8bit(call: Call, beta: float) -> Array:
-    exponentials, counted = _exponentials(call, beta)
-    inverse, shift = reciprocal(_sum_of_exponentials(exponentials, counted), SUM_BITS)
+    exponentials = fixed_exponentials(call.input(0).scale, beta).exponentials[255 + _differences(call.array(0))]
+    inverse, shift = reciprocal(_sum_of_exponentials(exponentials), SUM_BITS)
     bits = 16 if call.output.dtype == "i16" else 8
     low = 0 if call.output.dtype == "u8" else -(1 << (bits - 1))
     rounded = rounding_divide_by_power_of_two(multiply(inverse, exponentials), shift + 31 - bits)
-    return store(np.where(counted, rounded + low, low), call.output)
+    return store(rounded + low, call.output)
 
 
-def _softmax_by_table(call: Call, beta: np.floating) -> Array:
+def _softmax_by_table(call: Call, beta: float) -> Array:
     """Exponentials of float32 by difference; the sum and the quotient in float32, rounded half to even."""
     target = call.output
     exponentials, total = _tabled_exponentials(call, beta)
@@ -120,21 +139,37 @@ def _softmax_by_table(call: Call, beta: np.floating) -> Array:
     return store(np.rint(exponentials * inverse).astype(np.int64) + target.zero_point, target)
 
 
-def _tabled_exponentials(call: Call, beta: np.floating) -> tuple[Array, Array]:
+def real_exponentials(scale: float, beta: float) -> NDArray[np.float32]:
+    """The exponentials of the 256 differences -255 ... 0 of 8-bit elements to their row's largest, in float32."""
+    step = f32(scale) * f32(beta)
+    return np.asarray(np.exp((step * np.arange(-255, 1, dtype=f32)).astype(np.float64)), dtype=f32)
+
+
+def _tabled_exponentials(call: Call, beta: float) -> tuple[Array, Array]:
     """The exponential of each difference in float32, and the sum of each row, added in order."""
-    step = -f32(call.input(0).scale) * beta
-    table = np.exp((step * np.arange(256, dtype=f32)).astype(np.float64)).astype(f32)
-    exponentials = table[-_differences(call.array(0))]
+    exponentials = real_exponentials(call.input(0).scale, beta)[255 + _differences(call.array(0))]
     return exponentials, np.add.accumulate(exponentials, axis=-1, dtype=f32)[..., -1:]
 
 
-def _softmax_16bit(call: Call, beta: float) -> Array:
-    """Tables of exp over [-10, 0] and of 1 / (1 + x) over [0, 1], and the sum of a row, all in Q15."""
+def softmax_tables_16bit() -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Of exp over [-10, 0] and of 1 / (1 + x) over [0, 1], each of 513 entries in Q15."""
     scale = 2.0 / 65535
     inverse_scale = np.float64(65536 / (scale * 32767 - scale * -32768))
-    exp_table = populate_16bit(np.float64(-10), np.float64(0), inverse_scale, np.exp)
-    inverse_table = populate_16bit(np.float64(0), np.float64(1), inverse_scale, lambda x: 1 / (1 + x))
-    factor = float(f32(call.input(0).scale) * f32(beta)) / (10.0 / 65535.0)
+    return (
+        populate_16bit(np.float64(-10), np.float64(0), inverse_scale, np.exp),
+        populate_16bit(np.float64(0), np.float64(1), inverse_scale, lambda x: 1 / (1 + x)),
+    )
+
+
+def softmax_factor_16bit(scale: float, beta: float) -> float:
+    """What differences of int16 elements are multiplied by to be places in the table of exponentials."""
+    return float(f32(scale) * f32(beta)) / (10.0 / 65535.0)
+
+
+def _softmax_16bit(call: Call, beta: float) -> Array:
+    """Exponentials and the reciprocal of their sum from tables, and the sum of a row, all in Q15."""
+    exp_table, inverse_table = softmax_tables_16bit()
+    factor = softmax_factor_16bit(call.input(0).scale, beta)
     place = scaled(_differences(call.array(0)), factor, call.rounding) + 32767
     exponentials = interpolate(np.clip(place, -32768, 32767), exp_table).astype(np.int64)
     total = exponentials.sum(axis=-1, keepdims=True)
@@ -201,24 +236,29 @@ def _log_softmax(call: Call) -> tuple[Array, ...]:
         return (np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True, dtype=f32)), dtype=f32),)
     if call.rounding == "fp32_even":
         return (_log_softmax_by_table(call),)
-    multiplier, shift, lowest = _difference_factor(call.input(0).scale, 1.0)
-    exponentials, counted = _exponentials(call, 1.0)
-    log_sum = log_of_at_least_one(_sum_of_exponentials(exponentials, counted), SUM_BITS, DIFFERENCE_BITS)
-    reverse, reverse_shift = quantize_multiplier((1 << (31 - shift)) / multiplier)
-    reached = np.maximum(lowest - 1, tflite_double(wrap(log_sum + INT32_MIN), reverse, reverse_shift))
+    table = fixed_exponentials(call.input(0).scale, 1.0)
     differences = _differences(x)
-    shown = differences > reached
-    in_q5 = multiply(np.where(shown, differences, 0) << shift, multiplier)
-    rounded = rounding_divide_by_power_of_two(in_q5 - log_sum, 31 - DIFFERENCE_BITS - LOG_BITS)
+    log_sum = log_of_at_least_one(
+        _sum_of_exponentials(table.exponentials[255 + differences]), SUM_BITS, DIFFERENCE_BITS
+    )
+    reached = np.maximum(table.lowest - 1, tflite_double(wrap(log_sum + INT32_MIN), *factor_of_q5(call)))
+    rounded = rounding_divide_by_power_of_two(table.in_q5[255 + differences] - log_sum, 31 - DIFFERENCE_BITS - LOG_BITS)
     bounds = np.iinfo(x.dtype)
-    return (store(np.where(shown, rounded + bounds.max, bounds.min), call.output),)
+    return (store(np.where(differences > reached, rounded + bounds.max, bounds.min), call.output),)
+
+
+def factor_of_q5(call: Call) -> tuple[int, int]:
+    """Multiplier and shift that make differences of 8-bit integers of reals in Q5."""
+    multiplier, shift, _ = _difference_factor(call.input(0).scale, 1.0)
+    return quantize_multiplier((1 << (31 - shift)) / multiplier)
 
 
 def _log_softmax_by_table(call: Call) -> Array:
     x, target = call.array(0), call.output
-    total = _tabled_exponentials(call, f32(1))[1]
+    total = _tabled_exponentials(call, 1.0)[1]
     scale_in, scale_out = f32(call.input(0).scale), f32(target.scale)
-    log_total = np.log(total.astype(np.float64)).astype(f32)
+    # The C library's log, which the engine calls as well: numpy's own may differ in the last bit of float64.
+    log_total = np.array([math.log(row) for row in total.ravel().tolist()], f32).reshape(total.shape)
     base = (scale_in * x.max(axis=-1, keepdims=True).astype(f32) + log_total) / scale_out
     return store(np.rint(scale_in / scale_out * x.astype(f32) - base).astype(np.int64) + target.zero_point, target)
 

@@ -26,15 +26,20 @@ Gather = Callable[[Array, Array], None]
 
 def _infer(call: Call) -> tuple[Shape, ...]:
     n, h, w, c = need_rank(call.input(0), 4)
-    (window_h, stride_h), (window_w, stride_w) = _sides(call)
+    (window_h, stride_h), (window_w, stride_w) = pool_sides(call)
     padding = call.options(Pool2DOptions).padding
     return ((n, output_size(h, window_h, stride_h, 1, padding), output_size(w, window_w, stride_w, 1, padding), c),)
 
 
-def _sides(call: Call) -> tuple[tuple[int, int], tuple[int, int]]:
+def pool_sides(call: Call) -> tuple[tuple[int, int], tuple[int, int]]:
     """(window, stride) along H and along W."""
     options = call.options(Pool2DOptions)
     return (options.filter_height, options.stride_h), (options.filter_width, options.stride_w)
+
+
+def pool_bounds(call: Call) -> tuple[int, int]:
+    """The lowest and highest integer of a quantized result, after the fused activation."""
+    return activation_bounds(call.options(Pool2DOptions).fused_activation_function, call.output)
 
 
 def _refuse(call: Call) -> str:
@@ -83,7 +88,7 @@ def _average(call: Call) -> tuple[Array, ...]:
     x = call.array(0)
     total = x if x.dtype == np.float32 else x.astype(np.int64)
     counts = []
-    for axis, size, (window, stride) in zip((1, 2), (h, w), _sides(call), strict=True):
+    for axis, size, (window, stride) in zip((1, 2), (h, w), pool_sides(call), strict=True):
         total = _pool(total, axis, window, stride, padding, 0, _add)
         counts.append(_pool(np.ones(size, np.int64), 0, window, stride, padding, 0, _add))
     count = (counts[0][:, None] * counts[1])[:, :, None]
@@ -95,17 +100,16 @@ def _average(call: Call) -> tuple[Array, ...]:
 def _largest(call: Call) -> tuple[Array, ...]:
     x = call.array(0)
     lowest = float(np.finfo(x.dtype).min) if x.dtype == np.float32 else int(np.iinfo(x.dtype).min)
-    for axis, (window, stride) in zip((1, 2), _sides(call), strict=True):
+    for axis, (window, stride) in zip((1, 2), pool_sides(call), strict=True):
         x = _pool(x, axis, window, stride, call.options(Pool2DOptions).padding, lowest, _keep_larger)
     return (_activated(call, x),)
 
 
 def _activated(call: Call, x: Array) -> Array:
     """After the fused activation, in the type of the result."""
-    activation = call.options(Pool2DOptions).fused_activation_function
     if x.dtype != np.float32:
-        return np.clip(x, *activation_bounds(activation, call.output)).astype(DTYPES[call.output.dtype])
-    low, high = REAL_BOUNDS[activation]
+        return np.clip(x, *pool_bounds(call)).astype(DTYPES[call.output.dtype])
+    low, high = REAL_BOUNDS[call.options(Pool2DOptions).fused_activation_function]
     return np.clip(x, -np.inf if low is None else low, np.inf if high is None else high)
 
 

@@ -6,7 +6,9 @@ Source: LiteRT tflite/kernels/reduce.cc, internal/reference/reduce.h and arg_min
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,8 @@ Int64s = NDArray[np.int64]
 _NUMBERS = ("f32", "i8", "u8", "i16", "i32", "i64")
 
 
-def _axes(call: Call) -> tuple[int, ...]:
+def reduced_axes(call: Call) -> tuple[int, ...]:
+    """The axes that a call reduces, in order, counted from the front."""
     rank = len(call.input(0).shape)
     if rank == 0:
         return ()
@@ -34,19 +37,19 @@ def _axes(call: Call) -> tuple[int, ...]:
 
 
 def _reduced_shape(call: Call) -> tuple[Shape, ...]:
-    axes, keep = _axes(call), call.options(ReducerOptions).keep_dims
+    axes, keep = reduced_axes(call), call.options(ReducerOptions).keep_dims
     shape = call.input(0).shape
     return (tuple(1 if i in axes else size for i, size in enumerate(shape) if keep or i not in axes),)
 
 
-def _count(call: Call) -> int:
+def reduced_count(call: Call) -> int:
     """How many elements become one."""
-    return math.prod(call.input(0).shape[axis] for axis in _axes(call))
+    return math.prod(call.input(0).shape[axis] for axis in reduced_axes(call))
 
 
 def _total(call: Call, dtype: type[np.generic]) -> Array:
     keep = call.options(ReducerOptions).keep_dims
-    return np.asarray(np.sum(call.array(0), axis=_axes(call), dtype=dtype, keepdims=keep))
+    return np.asarray(np.sum(call.array(0), axis=reduced_axes(call), dtype=dtype, keepdims=keep))
 
 
 def _refuse_sums(call: Call) -> str:
@@ -62,9 +65,73 @@ def _refuse_sums(call: Call) -> str:
     return ""
 
 
+@dataclass(frozen=True)
+class FixedSum:
+    """How a sum becomes an integer in fixed point.
+
+        round((sum - count * zero_point) * real_multiplier) + zero_point of the result
+
+    Args:
+        multiplier, shift: real_multiplier = multiplier * 2**(shift - 31); a mean's holds 1 / count.
+        arithmetic: two roundings or one.
+    """
+
+    multiplier: int
+    shift: int
+    arithmetic: Literal["tflite_double", "tflite_single"]
+
+
+@dataclass(frozen=True)
+class AffineSum:
+    """How a sum becomes an integer in float32: round_half_to_even(sum * scale + shift).
+
+        shift = zero_point of the result - (count * zero_point) * scale
+
+    Source: XNNPACK operators/reduce-nd.c: the zero_point of the input is part of that of the conversion from int32.
+    """
+
+    scale: np.float32
+    shift: np.float32
+
+
+def sum_rule(call: Call, *, mean: bool) -> FixedSum | AffineSum | None:
+    """What makes integers of the sums of a quantized MEAN or SUM.
+
+    Returns:
+        None for what LiteRT does apart: SUM of i16 with `fp32_even`.
+    """
+    count, source, target = reduced_count(call), call.input(0), call.output
+    if call.rounding == "fp32_even" and source.dtype != "i16":
+        scale = _ratio(call) * (np.float32(1) / np.float32(count)) if mean else _ratio(call)
+        return AffineSum(scale, np.float32(target.zero_point) - np.float32(count * source.zero_point) * scale)
+    if call.rounding == "fp32_even" and not mean:
+        return None
+    multiplier, shift = quantize_multiplier(source.scale / target.scale)
+    if mean:
+        # 1 / count goes into the multiplier, as far as 64 bits and the smallest shift allow.
+        extra = min(count.bit_length() - 1, 32, 31 + shift)
+        multiplier, shift = (multiplier << extra) // count, shift - extra
+    return FixedSum(multiplier, shift, "tflite_single" if call.rounding == "tflite_single" else "tflite_double")
+
+
+def _ratio(call: Call) -> np.float32:
+    """Input scale / output scale in float32."""
+    return np.float32(np.float32(call.input(0).scale) / np.float32(call.output.scale))
+
+
+def _finished(call: Call, total: Int64s, rule: FixedSum | AffineSum) -> Array:
+    """Sums as integers of the result."""
+    target = call.output
+    if isinstance(rule, AffineSum):
+        return store(np.rint(total.astype(np.float32) * rule.scale + rule.shift), target)
+    accumulator = wrap(wrap(total) - call.input(0).zero_point * reduced_count(call))
+    round_fixed = tflite_single if rule.arithmetic == "tflite_single" else tflite_double
+    return store(round_fixed(accumulator, rule.multiplier, rule.shift) + target.zero_point, target)
+
+
 def _mean(call: Call) -> tuple[Array, ...]:
     """The mean; for plain integers it is truncated toward zero."""
-    dtype, count = call.input(0).dtype, _count(call)
+    dtype, count = call.input(0).dtype, reduced_count(call)
     if count == 0:
         return (np.full(call.output.shape, np.nan if dtype == "f32" else 0, DTYPES[dtype]),)
     if dtype == "f32":
@@ -72,34 +139,9 @@ def _mean(call: Call) -> tuple[Array, ...]:
     total = _total(call, np.int64)
     if dtype not in QUANTIZED:
         return ((np.sign(total) * (np.abs(total) // count)).astype(DTYPES[dtype]),)
-    if call.rounding == "fp32_even" and dtype != "i16":
-        return (_total_fp32(call, total, count, _ratio(call) * (np.float32(1) / np.float32(count))),)
-    multiplier, shift = quantize_multiplier(call.input(0).scale / call.output.scale)
-    # 1 / count goes into the multiplier, as far as 64 bits and the smallest shift allow.
-    extra = min(count.bit_length() - 1, 32, 31 + shift)
-    multiplier, shift = (multiplier << extra) // count, shift - extra
-    return (_requantized_total(call, total, count, multiplier, shift),)
-
-
-def _requantized_total(call: Call, total: Int64s, count: int, multiplier: int, shift: int) -> Array:
-    """The sum of q - zero_point times a multiplier, as an integer of the result."""
-    accumulator = wrap(wrap(total) - call.input(0).zero_point * count)
-    round_fixed = tflite_single if call.rounding == "tflite_single" else tflite_double
-    return store(round_fixed(accumulator, multiplier, shift) + call.output.zero_point, call.output)
-
-
-def _total_fp32(call: Call, total: Int64s, count: int, scale: np.float32) -> Array:
-    """round_half_to_even(sum * scale + shift), shift = zero_point - (count * input zero_point) * scale, all float32.
-
-    Source: XNNPACK operators/reduce-nd.c: the zero_point of the input is part of that of the conversion from int32.
-    """
-    shift = np.float32(call.output.zero_point) - np.float32(count * call.input(0).zero_point) * scale
-    return store(np.rint(total.astype(np.float32) * scale + shift), call.output)
-
-
-def _ratio(call: Call) -> np.float32:
-    """Input scale / output scale in float32."""
-    return np.float32(np.float32(call.input(0).scale) / np.float32(call.output.scale))
+    rule = sum_rule(call, mean=True)
+    assert rule is not None
+    return (_finished(call, total, rule),)
 
 
 def _sum(call: Call) -> tuple[Array, ...]:
@@ -111,13 +153,11 @@ def _sum(call: Call) -> tuple[Array, ...]:
     dtype = call.input(0).dtype
     if dtype == "f32":
         return (_total(call, np.float64).astype(np.float32),)
+    total = _total(call, np.int64)
     if dtype not in QUANTIZED:
-        return (_total(call, np.int64).astype(DTYPES[dtype]),)
-    total, count = _total(call, np.int64), _count(call)
-    if call.rounding == "fp32_even":
-        return (_sum_i16(call, total) if dtype == "i16" else _total_fp32(call, total, count, _ratio(call)),)
-    multiplier, shift = quantize_multiplier(call.input(0).scale / call.output.scale)
-    return (_requantized_total(call, total, count, multiplier, shift),)
+        return (total.astype(DTYPES[dtype]),)
+    rule = sum_rule(call, mean=False)
+    return (_sum_i16(call, total) if rule is None else _finished(call, total, rule),)
 
 
 def _sum_i16(call: Call, total: Int64s) -> Array:
@@ -137,7 +177,7 @@ def _extreme(call: Call, *, largest: bool) -> tuple[Array, ...]:
     """The largest or smallest element; over none, the value that any other replaces."""
     dtype = DTYPES[call.input(0).dtype]
     info = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
-    keep, axes = call.options(ReducerOptions).keep_dims, _axes(call)
+    keep, axes = call.options(ReducerOptions).keep_dims, reduced_axes(call)
     if largest:
         return (np.asarray(np.max(call.array(0), axis=axes, keepdims=keep, initial=info.min)),)
     return (np.asarray(np.min(call.array(0), axis=axes, keepdims=keep, initial=info.max)),)
@@ -156,12 +196,12 @@ def _product(call: Call) -> tuple[Array, ...]:
     For quantized ones every partial product is requantized by input scale / output scale**(1 / count), so that it
     stays in range: current = (current * (q - zero_point)) * multiplier, and once more at the end.
     """
-    keep, axes = call.options(ReducerOptions).keep_dims, _axes(call)
+    keep, axes = call.options(ReducerOptions).keep_dims, reduced_axes(call)
     x = call.array(0)
     if call.input(0).qparams is None:
         with np.errstate(over="ignore"):
             return (np.asarray(np.prod(x, axis=axes, dtype=x.dtype, keepdims=keep)),)
-    count = _count(call)
+    count = reduced_count(call)
     if not x.size:
         return (np.zeros(call.output.shape, x.dtype),)
     if count == 1 and call.rounding == "fp32_even":

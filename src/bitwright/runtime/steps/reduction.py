@@ -15,6 +15,9 @@ from bitwright.program.operands import QUANTIZED
 from bitwright.runtime.steps.step import MakeSteps, Step, Steps
 from bitwright.runtime.steps.storage import is_biased, stored_zero_point
 
+#: Beyond this `quantize_multiplier` has no answer, and far beyond it float32 has none.
+_LARGEST_RATIO = 2.0**30
+
 
 def _reason(call: Call) -> str:
     """Why the engine reduces no such tensor."""
@@ -42,6 +45,9 @@ def _sum(call: Call, *, mean: bool) -> Steps | str:
     most = count * (1 << STORAGES[x.dtype].bits)
     if most > INT32_MAX:
         return f"sums of {count} elements overflow 32 bits"
+    ratio = x.scale / call.output.scale
+    if ratio >= _LARGEST_RATIO:
+        return f"scales with a ratio of {ratio:.3g} have no multiplier"
     rule = sum_rule(call, mean=mean)
     if rule is None:
         return "no kernel for sums of i16 in float32"
@@ -52,9 +58,7 @@ def _sum(call: Call, *, mean: bool) -> Steps | str:
     return _step(call, "reduce_sum", offset=-stored_zero_point(x) * count, requant=_requant(call, rule))
 
 
-def _affine(call: Call, rule: AffineSum, offset: int) -> Steps | str:
-    if not np.isfinite([rule.scale, rule.shift]).all():
-        return "the ratio of the scales is beyond float32"
+def _affine(call: Call, rule: AffineSum, offset: int) -> Steps:
     kind, bias = STORAGES[call.output.dtype], 128 if is_biased(call.output.dtype) else 0
     return _step(
         call,

@@ -23,6 +23,8 @@ from bitwright.runtime.steps.storage import is_biased, stored_zero_point
 #: The longest rows whose sums stay in range: of exponentials in Q12, of int16 exponentials, of squares of differences
 #: up to 255.
 _MOST_FIXED, _MOST_WIDE, _MOST_SQUARES = (1 << SUM_BITS) - 1, (1 << 16) - 1, ((1 << 31) - 1) // 255**2
+#: Within this and its inverse, products of float32 scales with integers stay in range, and results in int32.
+_LARGEST_SCALE = 2.0**30
 
 
 def _reason(call: Call, most: int) -> str:
@@ -61,7 +63,7 @@ def _softmax_real(call: Call, beta: float) -> Steps | str:
         return reason
     with np.errstate(over="ignore", invalid="ignore"):
         exponentials = real_exponentials(x.scale, beta)
-    if not np.isfinite(exponentials).all() or y.scale < 2.0**-30:
+    if not np.isfinite(exponentials).all() or 1 / y.scale > _LARGEST_SCALE:
         return "the scales are beyond float32"
     kind, bias = STORAGES[y.dtype], 128 if is_biased(y.dtype) else 0
     return _step(
@@ -77,8 +79,11 @@ def _softmax_real(call: Call, beta: float) -> Steps | str:
 def _softmax_wide(call: Call, beta: float) -> Steps | str:
     if reason := _reason(call, _MOST_WIDE):
         return reason
+    factor = softmax_factor_16bit(call.input(0).scale, beta)
+    if not factor < 2.0**30:
+        return f"differences times {factor:.3g} have no multiplier"
     exponentials, inverses = softmax_tables_16bit()
-    multiplier, shift = quantize_multiplier(softmax_factor_16bit(call.input(0).scale, beta))
+    multiplier, shift = quantize_multiplier(factor)
     is_single = call.rounding == "tflite_single"
     return _step(
         call,
@@ -97,6 +102,8 @@ def _log_softmax(call: Call) -> Steps | str:
     if reason := _reason(call, (1 << 31) - 1 if is_real else _MOST_FIXED):
         return reason
     if is_real:
+        if x.scale > _LARGEST_SCALE:
+            return "the scales are beyond float32"
         return _step(
             call,
             "log_softmax_real",

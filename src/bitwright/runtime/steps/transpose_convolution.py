@@ -18,10 +18,9 @@ from bitwright.program.definition import Call
 from bitwright.program.families.convolution import convolution_requantization
 from bitwright.program.options import TransposeConvOptions
 from bitwright.program.window import padding_before
-from bitwright.runtime.steps.convolution import constant_reason, folded_bias, split_weights, type_reason
-from bitwright.runtime.steps.requant import engine_requant
-from bitwright.runtime.steps.step import Border, MakeSteps, Step, Steps
-from bitwright.runtime.steps.storage import stored_zero_point
+from bitwright.runtime.steps.convolution import bias_of, constant_reason, conv_step, split_weights, type_reason
+from bitwright.runtime.steps.convolution16 import width_reason
+from bitwright.runtime.steps.step import Border, MakeSteps, Steps
 
 
 @dataclass(frozen=True)
@@ -79,32 +78,27 @@ def _transpose_conv(call: Call) -> Steps | str:
     beyond = max(phase.after for phase in (*rows, *columns))
     if beyond > max(weights.shape[1:3]):
         return f"the result is {beyond} pixels larger than the window reaches"
+    how, bias = convolution_requantization(call), bias_of(call, 3)
+    if reason := width_reason(how, bias):
+        return reason
     parts = split_weights(weights)
-    bias = call.input(3).data if call.has(3) else None
-    requant = engine_requant(convolution_requantization(call), weights.shape[0])
-    steps = []
-    for row, column in itertools.product(rows, columns):
-        taps = _taps(parts, row.taps, column.taps)
-        steps.append(
-            Step(
-                "conv",
-                {"x": x.name, "y": call.output.name},
-                arguments={
-                    "weights": taps,
-                    "bias": folded_bias(taps, bias, stored_zero_point(x)),
-                    "requant": requant,
-                    "stride": (1, 1),
-                    "dilation": (1, 1),
-                    "padding": (row.before, column.before),
-                    "groups": 1,
-                    "y_first": (row.first, column.first),
-                    "y_step": strides,
-                },
-                borders={"x": Border(*(max(size, 0) for size in (row.before, row.after, column.before, column.after)))},
-                strided=frozenset({"x", "y"}),
-            )
+    return tuple(
+        conv_step(
+            x,
+            call.output,
+            _taps(parts, row.taps, column.taps),
+            bias,
+            how,
+            Border(*(max(size, 0) for size in (row.before, row.after, column.before, column.after))),
+            stride=(1, 1),
+            dilation=(1, 1),
+            padding=(row.before, column.before),
+            groups=1,
+            y_first=(row.first, column.first),
+            y_step=strides,
         )
-    return tuple(steps)
+        for row, column in itertools.product(rows, columns)
+    )
 
 
 def _taps(parts: NDArray[np.int8], rows: tuple[int, ...], columns: tuple[int, ...]) -> NDArray[np.int8]:
