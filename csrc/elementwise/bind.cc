@@ -52,8 +52,8 @@ T* as(std::byte* bytes) {
     return reinterpret_cast<T*>(bytes);
 }
 
-void pair(Plan& plan, const std::string& operation, int a, int b, int y, Pair zero_points, Pair multipliers, Pair shifts,
-          int left_shift, int weight_shift, const Requant& requant, const Requant& below) {
+void pair(Plan& plan, const std::string& operation, int a, int b, int y, Pair zero_points, Pair multipliers,
+          Pair shifts, int left_shift, int weight_shift, const Requant& requant, const Requant& below) {
     const Type type = plan.tensor(y).type;
     need(type == plan.tensor(a).type && type == plan.tensor(b).type && (type == Type::u8 || type == Type::i16),
          "a pair is of u8 or of i16");
@@ -78,18 +78,19 @@ void pair(Plan& plan, const std::string& operation, int a, int b, int y, Pair ze
         need(below.rounding == requant.rounding, "both sides of a slope round alike");
     }
     const elementwise::PairKernel& kernel = elementwise::select_pair(plan.isa());
-    add_step(plan, kernel.name, y, a, b,
-             [how, requant, below, type, &kernel](const bw_block& block, const std::byte* first, const std::byte* second,
-                                           std::byte* made) {
-                 bw_pair call = how;
-                 call.requant = requant.view();
-                 call.below = below.view();
-                 if (type == Type::u8) {
-                     kernel.run_u8(call, block, as<std::uint8_t>(first), as<std::uint8_t>(second), as<std::uint8_t>(made));
-                 } else {
-                     kernel.run_i16(call, block, as<std::int16_t>(first), as<std::int16_t>(second), as<std::int16_t>(made));
-                 }
-             });
+    add_step(
+        plan, kernel.name, y, a, b,
+        [how, requant, below, type, &kernel](const bw_block& block, const std::byte* first, const std::byte* second,
+                                             std::byte* made) {
+            bw_pair call = how;
+            call.requant = requant.view();
+            call.below = below.view();
+            if (type == Type::u8) {
+                kernel.run_u8(call, block, as<std::uint8_t>(first), as<std::uint8_t>(second), as<std::uint8_t>(made));
+            } else {
+                kernel.run_i16(call, block, as<std::int16_t>(first), as<std::int16_t>(second), as<std::int16_t>(made));
+            }
+        });
 }
 
 template <typename T>
@@ -100,10 +101,14 @@ std::int64_t bound(double real) {
 
 std::int64_t bound(Type type, double real) {
     switch (type) {
-        case Type::u8: return bound<std::uint8_t>(real);
-        case Type::i16: return bound<std::int16_t>(real);
-        case Type::i32: return bound<std::int32_t>(real);
-        default: return bound<std::int64_t>(real);
+        case Type::u8:
+            return bound<std::uint8_t>(real);
+        case Type::i16:
+            return bound<std::int16_t>(real);
+        case Type::i32:
+            return bound<std::int32_t>(real);
+        default:
+            return bound<std::int64_t>(real);
     }
 }
 
@@ -117,15 +122,14 @@ void plain_pair(Plan& plan, const std::string& operation, int a, int b, int y, d
     const bw_plain how{which, static_cast<float>(low), static_cast<float>(high), bound(type, low), bound(type, high)};
     const elementwise::PlainKernel& kernel = elementwise::select_plain(plan.isa());
     add_step(plan, kernel.name, y, a, b,
-             [how, type, &kernel](const bw_block& block, const std::byte* first, const std::byte* second, std::byte* made) {
-                 kernel.run_pair(how, type, block, first, second, made);
-             });
+             [how, type, &kernel](const bw_block& block, const std::byte* first, const std::byte* second,
+                                  std::byte* made) { kernel.run_pair(how, type, block, first, second, made); });
 }
 
 void plain_unary(Plan& plan, const std::string& operation, int x, int y, float low, float high) {
     need(plan.tensor(x).type == Type::f32 && plan.tensor(y).type == Type::f32, "a function of reals");
-    constexpr const char* names[] = {"clamp",  "leaky", "hard_swish",   "absolute", "negative", "square",
-                                     "root",   "inverse_root", "floor", "ceiling",  "nearest"};
+    constexpr const char* names[] = {"clamp", "leaky",        "hard_swish", "absolute", "negative", "square",
+                                     "root",  "inverse_root", "floor",      "ceiling",  "nearest"};
     const bw_unary how{one_of<bw_unary_operation>(operation, names), low, high};
     const elementwise::PlainKernel& kernel = elementwise::select_plain(plan.isa());
     add_step(plan, kernel.name, y, x, -1,
@@ -134,7 +138,8 @@ void plain_unary(Plan& plan, const std::string& operation, int x, int y, float l
              });
 }
 
-void quantize(Plan& plan, int x, int y, const std::string& rule, float factor, std::int32_t zero_point, std::int32_t bias) {
+void quantize(Plan& plan, int x, int y, const std::string& rule, float factor, std::int32_t zero_point,
+              std::int32_t bias) {
     const Type type = plan.tensor(y).type;
     need(plan.tensor(x).type == Type::f32 && (type == Type::u8 || type == Type::i16), "f32 to u8 or i16");
     constexpr const char* names[] = {"divided", "multiplied"};
@@ -177,7 +182,8 @@ void rescale(Plan& plan, int x, int y, std::int32_t zero_point, const Requant& r
 
 void cast(Plan& plan, int x, int y, const std::string& x_meaning, const std::string& y_meaning) {
     constexpr const char* names[] = {"itself", "biased", "truth"};
-    const auto of_x = one_of<elementwise::Meaning>(x_meaning, names), of_y = one_of<elementwise::Meaning>(y_meaning, names);
+    const auto of_x = one_of<elementwise::Meaning>(x_meaning, names),
+               of_y = one_of<elementwise::Meaning>(y_meaning, names);
     const Type from = plan.tensor(x).type, to = plan.tensor(y).type;
     add_step(plan, "cast.scalar", y, x, -1,
              [=](const bw_block& block, const std::byte* source, const std::byte*, std::byte* made) {
@@ -188,15 +194,17 @@ void cast(Plan& plan, int x, int y, const std::string& x_meaning, const std::str
 }  // namespace
 
 void bind_elementwise(PlanClass& plan) {
-    plan.def("pair", &pair, "operation"_a, "a"_a, "b"_a, "y"_a, "zero_points"_a, "multipliers"_a, "shifts"_a,
-             "left_shift"_a, "weight_shift"_a, "requant"_a, "below"_a,
-             "weighted_sum, sum, difference, squared_difference, product or slope of quantized tensors that broadcast.");
+    plan.def(
+        "pair", &pair, "operation"_a, "a"_a, "b"_a, "y"_a, "zero_points"_a, "multipliers"_a, "shifts"_a, "left_shift"_a,
+        "weight_shift"_a, "requant"_a, "below"_a,
+        "weighted_sum, sum, difference, squared_difference, product or slope of quantized tensors that broadcast.");
     plan.def("plain_pair", &plain_pair, "operation"_a, "a"_a, "b"_a, "y"_a, "low"_a, "high"_a,
              "add, subtract, multiply, divide, smaller, larger, squared_difference or sloped (a >= 0 ? a : a * b) of "
              "numbers of one type that broadcast, clamped to [low, high], which may be infinite.");
-    plan.def("plain_unary", &plain_unary, "operation"_a, "x"_a, "y"_a, "low"_a, "high"_a,
-             "clamp (to [low, high]), leaky (slope low), hard_swish, absolute, negative, square, root, inverse_root, floor, "
-             "ceiling or nearest of f32.");
+    plan.def(
+        "plain_unary", &plain_unary, "operation"_a, "x"_a, "y"_a, "low"_a, "high"_a,
+        "clamp (to [low, high]), leaky (slope low), hard_swish, absolute, negative, square, root, inverse_root, floor, "
+        "ceiling or nearest of f32.");
     plan.def("quantize", &quantize, "x"_a, "y"_a, "rule"_a, "factor"_a, "zero_point"_a, "bias"_a,
              "f32 to u8 or i16: divided by factor, ties away from zero, or multiplied by it, ties to even; bias is 128 "
              "where u8 stores i8.");
@@ -204,8 +212,9 @@ void bind_elementwise(PlanClass& plan) {
              "(q - zero_point) * factor: u8 or i16 to f32; zero_point is that of the stored integers.");
     plan.def("rescale", &rescale, "x"_a, "y"_a, "zero_point"_a, "requant"_a,
              "requantize(q - zero_point): i16 or i32 to u8, i16 or i32.");
-    plan.def("cast", &cast, "x"_a, "y"_a, "x_meaning"_a, "y_meaning"_a,
-             "A number in another type; a meaning is itself, biased (u8 that stores i8) or truth (u8 that stores bool).");
+    plan.def(
+        "cast", &cast, "x"_a, "y"_a, "x_meaning"_a, "y_meaning"_a,
+        "A number in another type; a meaning is itself, biased (u8 that stores i8) or truth (u8 that stores bool).");
 }
 
 }  // namespace bitwright

@@ -19,11 +19,16 @@ void each(const bw_block& k, const void* x, void* y, const Function& function) {
 template <class Visit>
 void with_type(Type type, const Visit& visit) {
     switch (type) {
-        case Type::u8: return visit(std::uint8_t{});
-        case Type::i16: return visit(std::int16_t{});
-        case Type::i32: return visit(std::int32_t{});
-        case Type::i64: return visit(std::int64_t{});
-        case Type::f32: return visit(float{});
+        case Type::u8:
+            return visit(std::uint8_t{});
+        case Type::i16:
+            return visit(std::int16_t{});
+        case Type::i32:
+            return visit(std::int32_t{});
+        case Type::i64:
+            return visit(std::int64_t{});
+        case Type::f32:
+            return visit(float{});
     }
 }
 
@@ -45,8 +50,8 @@ bool can_rescale(Type from, Type to) {
     return (from == Type::i16 || from == Type::i32) && (to == Type::u8 || to == Type::i16 || to == Type::i32);
 }
 
-void rescale(const bw_requant& requant, std::int32_t zero_point, Type from, Type to, const bw_block& block, const void* x,
-             void* y) {
+void rescale(const bw_requant& requant, std::int32_t zero_point, Type from, Type to, const bw_block& block,
+             const void* x, void* y) {
     with_type(from, [&](auto source) {
         with_type(to, [&](auto target) {
             using From = decltype(source);

@@ -9,8 +9,8 @@ namespace bitwright::elementwise {
 
 // y = requantize(x - zero_point): from i16 or i32 to u8, i16 or i32; false where there is no such function.
 bool can_rescale(Type from, Type to);
-void rescale(const bw_requant& requant, std::int32_t zero_point, Type from, Type to, const bw_block& block, const void* x,
-             void* y);
+void rescale(const bw_requant& requant, std::int32_t zero_point, Type from, Type to, const bw_block& block,
+             const void* x, void* y);
 
 // How a u8 tensor is read: an i8 value q is stored as q + 128, a bool as 0 or 1.
 enum class Meaning : std::uint8_t { itself, biased, truth };

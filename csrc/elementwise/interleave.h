@@ -20,7 +20,8 @@ inline void store_16(std::uint8_t* y, __m128i bytes) { _mm_storeu_si128(reinterp
 inline void interleave_3(const Planes& planes, int p, std::uint8_t* y) {
     const __m128i r = plane_at(planes, 0, p), g = plane_at(planes, 1, p), b = plane_at(planes, 2, p);
     const auto join = [&](__m128i of_r, __m128i of_g, __m128i of_b) {
-        return _mm_or_si128(_mm_or_si128(_mm_shuffle_epi8(r, of_r), _mm_shuffle_epi8(g, of_g)), _mm_shuffle_epi8(b, of_b));
+        return _mm_or_si128(_mm_or_si128(_mm_shuffle_epi8(r, of_r), _mm_shuffle_epi8(g, of_g)),
+                            _mm_shuffle_epi8(b, of_b));
     };
     constexpr char o = -1;
     store_16(y, join(_mm_setr_epi8(0, o, o, 1, o, o, 2, o, o, 3, o, o, 4, o, o, 5),
@@ -36,7 +37,8 @@ inline void interleave_3(const Planes& planes, int p, std::uint8_t* y) {
 
 // 16 pixels of 4 channels, side by side.
 inline void interleave_4(const Planes& planes, int p, std::uint8_t* y) {
-    const __m128i a = plane_at(planes, 0, p), b = plane_at(planes, 1, p), c = plane_at(planes, 2, p), d = plane_at(planes, 3, p);
+    const __m128i a = plane_at(planes, 0, p), b = plane_at(planes, 1, p), c = plane_at(planes, 2, p),
+                  d = plane_at(planes, 3, p);
     const __m128i low_ab = _mm_unpacklo_epi8(a, b), high_ab = _mm_unpackhi_epi8(a, b);
     const __m128i low_cd = _mm_unpacklo_epi8(c, d), high_cd = _mm_unpackhi_epi8(c, d);
     store_16(y, _mm_unpacklo_epi16(low_ab, low_cd));
@@ -50,7 +52,7 @@ inline void interleave_4(const Planes& planes, int p, std::uint8_t* y) {
 inline void transpose_16(const Planes& planes, int p, __m128i (&pixels)[16]) {
     __m128i other[16];
     for (int c = 0; c < 16; ++c) other[c] = plane_at(planes, c, p);
-    const auto turn = [](const __m128i (&from)[16], __m128i (&to)[16]) {
+    const auto turn = [](const __m128i(&from)[16], __m128i(&to)[16]) {
         for (int k = 0; k < 8; ++k) {
             to[2 * k] = _mm_unpacklo_epi8(from[k], from[k + 8]);
             to[2 * k + 1] = _mm_unpackhi_epi8(from[k], from[k + 8]);

@@ -10,8 +10,10 @@ struct PairKernel {
     const char* name;
     Isa isa;
     // Nothing but the elements themselves is read or written.
-    void (*run_u8)(const bw_pair& how, const bw_block& block, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* y);
-    void (*run_i16)(const bw_pair& how, const bw_block& block, const std::int16_t* a, const std::int16_t* b, std::int16_t* y);
+    void (*run_u8)(const bw_pair& how, const bw_block& block, const std::uint8_t* a, const std::uint8_t* b,
+                   std::uint8_t* y);
+    void (*run_i16)(const bw_pair& how, const bw_block& block, const std::int16_t* a, const std::int16_t* b,
+                    std::int16_t* y);
 };
 
 // One row each: elementwise/pair_kernels.inc.

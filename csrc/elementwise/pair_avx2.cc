@@ -18,7 +18,8 @@ struct Vectors {
     // 64 bits are shifted without their sign here: products are moved up by 2^63 first, which leaves `excess` in the 32
     // bits that are kept.
     static Wide half_of(int right) {
-        return _mm256_set1_epi64x(static_cast<std::int64_t>((std::uint64_t{1} << (right - 1)) + (std::uint64_t{1} << 63)));
+        return _mm256_set1_epi64x(
+            static_cast<std::int64_t>((std::uint64_t{1} << (right - 1)) + (std::uint64_t{1} << 63)));
     }
     static std::uint32_t excess(int right) { return right < 32 ? 0 : std::uint32_t{1} << (63 - right); }
 
@@ -30,6 +31,7 @@ struct Vectors {
     }
     template <class T>
     static Ints load_some(const T* x, int left) {
+        if (left == count) return load(x);
         T copy[count] = {};
         for (int i = 0; i < left; ++i) copy[i] = x[i];
         return load(copy);
@@ -52,7 +54,8 @@ struct Vectors {
     }
     static Ints high_product(Ints a, Ints m, Wide half, Wide right) {
         const Ints even = _mm256_srlv_epi64(_mm256_add_epi64(_mm256_mul_epi32(a, m), half), right);
-        const Ints odd = _mm256_srlv_epi64(_mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), m), half), right);
+        const Ints odd =
+            _mm256_srlv_epi64(_mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), m), half), right);
         return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
     }
 
@@ -70,10 +73,16 @@ struct Vectors {
               most(splat_stored(r.qmax)) {}
 
         void store_some(T* y, Ints made, int left) const {
-            std::int32_t all[count];
             const Ints moved = add(_mm256_min_epi32(_mm256_max_epi32(made, low), high), zero_point);
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(all), moved);
-            for (int i = 0; i < left; ++i) y[i] = static_cast<T>(all[i]);
+            __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(moved), _mm256_extracti128_si256(moved, 1));
+            if constexpr (sizeof(T) == 1) packed = _mm_packus_epi16(packed, packed);
+            alignas(16) T all[16 / sizeof(T)];
+            _mm_store_si128(reinterpret_cast<__m128i*>(all), packed);
+            if (left == count) {
+                __builtin_memcpy(y, all, count * sizeof(T));
+            } else {
+                for (int i = 0; i < left; ++i) y[i] = all[i];
+            }
         }
         void store(T* y, const Ints (&made)[4]) const {
             // Saturated to 16 bits first: beyond them is beyond the bounds.
@@ -94,7 +103,8 @@ struct Vectors {
 
       private:
         static Ints splat_stored(std::int32_t bound) {
-            return sizeof(T) == 1 ? _mm256_set1_epi8(static_cast<char>(bound)) : _mm256_set1_epi16(static_cast<short>(bound));
+            return sizeof(T) == 1 ? _mm256_set1_epi8(static_cast<char>(bound))
+                                  : _mm256_set1_epi16(static_cast<short>(bound));
         }
     };
 };

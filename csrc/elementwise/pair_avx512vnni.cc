@@ -49,15 +49,16 @@ struct Vectors {
     }
     static Ints high_product(Ints a, Ints m, Wide half, Wide right) {
         const Ints even = _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(a, m), half), right);
-        const Ints odd = _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), m), half), right);
+        const Ints odd =
+            _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), m), half), right);
         return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
     }
 
     // Results moved by the zero_point (0 for i16), between their bounds.
     template <class T>
     struct Bounds {
-        Ints zero_point, low, high;    // of 32-bit results
-        Ints point_16, least, most;    // of results packed to 16 bits; bounds as they are stored
+        Ints zero_point, low, high;  // of 32-bit results
+        Ints point_16, least, most;  // of results packed to 16 bits; bounds as they are stored
         explicit Bounds(const bw_requant& r)
             : zero_point(splat(r.zero_point)),
               low(splat(r.qmin - r.zero_point)),
@@ -93,7 +94,8 @@ struct Vectors {
 
       private:
         static Ints splat_stored(std::int32_t bound) {
-            return sizeof(T) == 1 ? _mm512_set1_epi8(static_cast<char>(bound)) : _mm512_set1_epi16(static_cast<short>(bound));
+            return sizeof(T) == 1 ? _mm512_set1_epi8(static_cast<char>(bound))
+                                  : _mm512_set1_epi16(static_cast<short>(bound));
         }
     };
 };

@@ -28,13 +28,13 @@ typedef struct {
     bw_requant requant, below; /* one channel; below differs in its factor alone */
 } bw_pair;
 
-static inline int32_t bw_on_common_scale(const bw_pair *p, int operand, int32_t stored) {
+static inline int32_t bw_on_common_scale(const bw_pair* p, int operand, int32_t stored) {
     const int32_t fine = (stored - p->zero_point[operand]) * ((int32_t)1 << p->left_shift);
     return p->requant.rounding == BW_SINGLE ? (int32_t)bw_single(fine, p->multiplier[operand], p->shift[operand])
                                             : bw_double(fine, p->multiplier[operand], p->shift[operand]);
 }
 
-static inline int32_t bw_pair_element(const bw_pair *p, int32_t a, int32_t b) {
+static inline int32_t bw_pair_element(const bw_pair* p, int32_t a, int32_t b) {
     int32_t first, second;
     if (p->operation == BW_WEIGHTED_SUM) {
         const int32_t sum = p->multiplier[0] * (a - p->zero_point[0]) + p->multiplier[1] * (b - p->zero_point[1]);
@@ -55,13 +55,12 @@ static inline int32_t bw_pair_element(const bw_pair *p, int32_t a, int32_t b) {
     return bw_requantize(&p->requant, p->operation == BW_DIFFERENCE ? first : first * first, 0);
 }
 
-#define BW_PAIR_REFERENCE(name, type)                                                                             \
-    static inline void name(const bw_pair *p, const bw_block *k, const type *a, const type *b, type *y) {        \
-        for (int64_t r = 0; r < k->rows; ++r)                                                                     \
-            for (int64_t i = 0; i < k->length; ++i)                                                               \
-                y[r * k->row_stride[0] + i * k->stride[0]] =                                                      \
-                    (type)bw_pair_element(p, a[r * k->row_stride[1] + i * k->stride[1]],                          \
-                                          b[r * k->row_stride[2] + i * k->stride[2]]);                            \
+#define BW_PAIR_REFERENCE(name, type)                                                                           \
+    static inline void name(const bw_pair* p, const bw_block* k, const type* a, const type* b, type* y) {       \
+        for (int64_t r = 0; r < k->rows; ++r)                                                                   \
+            for (int64_t i = 0; i < k->length; ++i)                                                             \
+                y[r * k->row_stride[0] + i * k->stride[0]] = (type)bw_pair_element(                             \
+                    p, a[r * k->row_stride[1] + i * k->stride[1]], b[r * k->row_stride[2] + i * k->stride[2]]); \
     }
 BW_PAIR_REFERENCE(bw_pair_reference_u8, uint8_t)
 BW_PAIR_REFERENCE(bw_pair_reference_i16, int16_t)

@@ -74,7 +74,9 @@ struct WeightedSum {
           shift(V::splat(p.weight_shift)) {}
     typename V::Ints of_a(typename V::Ints a) const { return V::multiply(a, first); }
     typename V::Ints of_b(typename V::Ints b) const { return V::add(V::multiply(b, second), bias); }
-    typename V::Ints of_both(typename V::Ints a, typename V::Ints b) const { return V::shift_right(V::add(a, b), shift); }
+    typename V::Ints of_both(typename V::Ints a, typename V::Ints b) const {
+        return V::shift_right(V::add(a, b), shift);
+    }
 };
 
 template <class V, bool Difference>
@@ -131,7 +133,8 @@ struct Operand {
     typename V::Ints value;
 
     template <class Function>
-    Operand(const T* start, const Function& function) : at(start), value(One ? function(V::splat(*start)) : V::splat(0)) {}
+    Operand(const T* start, const Function& function)
+        : at(start), value(One ? function(V::splat(*start)) : V::splat(0)) {}
     template <class Function>
     typename V::Ints load(std::int64_t i, const Function& function) const {
         return One ? value : function(V::load(at + i));
@@ -201,9 +204,12 @@ bool run_pair(const bw_pair& how, const bw_block& block, const T* a, const T* b,
         case BW_WEIGHTED_SUM:
             if constexpr (sizeof(T) == 1) return run_with<V, WeightedSum<V>>(how, block, a, b, y);
             return false;
-        case BW_SUM: return fits<T>(how) && run_with<V, RescaledSum<V, false>>(how, block, a, b, y);
-        case BW_DIFFERENCE: return fits<T>(how) && run_with<V, RescaledSum<V, true>>(how, block, a, b, y);
-        case BW_SQUARED_DIFFERENCE: return false;
+        case BW_SUM:
+            return fits<T>(how) && run_with<V, RescaledSum<V, false>>(how, block, a, b, y);
+        case BW_DIFFERENCE:
+            return fits<T>(how) && run_with<V, RescaledSum<V, true>>(how, block, a, b, y);
+        case BW_SQUARED_DIFFERENCE:
+            return false;
         case BW_PRODUCT:
             if (how.requant.rounding != BW_FP32_EVEN) return run_with<V, Product<V, Fixed<V>>>(how, block, a, b, y);
             if constexpr (sizeof(T) == 1) return run_with<V, Product<V, FloatFactor<V>>>(how, block, a, b, y);

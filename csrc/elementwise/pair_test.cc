@@ -1,7 +1,9 @@
 // Every kernel of quantized pairs beside the reference, bit for bit.
 #include "elementwise/pair.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "testing/testing.h"
 
@@ -16,7 +18,8 @@ constexpr const PairKernel* kernels[] = {
 #undef BW_PAIR_KERNEL
 };
 
-constexpr std::int64_t lengths[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300};
+constexpr std::int64_t lengths[] = {1,  2,  3,  4,  5,  6,  7,  8,   9,   10,  15, 16,
+                                    17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300};
 
 // Requantization of one channel, with arrays of its own.
 struct OneChannel {
@@ -30,8 +33,10 @@ struct OneChannel {
         shift = random.between(shift_low, shift_high);
         const std::int32_t low = is_bytes ? 0 : -32768, high = is_bytes ? 255 : 32767;
         const bool tight = random.between(0, 1);
-        const std::int32_t qmin = tight ? random.between(low, low + 40) : low, qmax = tight ? random.between(high - 40, high) : high;
-        requant = {rounding, is_bytes ? 255 * random.between(0, 1) : 0, qmin, qmax, &scale, &multiplier, &shift, nullptr};
+        const std::int32_t qmin = tight ? random.between(low, low + 40) : low,
+                           qmax = tight ? random.between(high - 40, high) : high;
+        requant = {rounding, is_bytes ? 255 * random.between(0, 1) : 0, qmin, qmax, &scale, &multiplier, &shift,
+                   nullptr};
     }
 };
 
@@ -52,11 +57,11 @@ void check(const bw_pair& how, std::uint64_t seed) {
     for (const std::int64_t length : lengths) {
         const std::int64_t gap = random.between(0, 3), rows = random.between(1, 3);
         const std::size_t size = static_cast<std::size_t>(rows * (length + gap));
-        auto a = random.fill<T>(size, low, high), b = random.fill<T>(size, low, high);
+        auto a = random.fill<T>(size, low, high), b = random.fill<T>(2 * size, low, high);
         a[0] = static_cast<T>(low), b[0] = static_cast<T>(high);
         const std::vector<T> start = random.fill<T>(size, low, high);
-        for (const int strides : {0b11, 0b10, 0b01}) {
-            const std::int64_t of_a = strides >> 1, of_b = strides & 1, row_b = random.between(0, 1) * (length + gap);
+        for (const auto& [of_a, of_b] : {std::pair{1, 1}, {1, 0}, {0, 1}, {1, 2}}) {
+            const std::int64_t row_b = random.between(0, 1) * (length + gap);
             const bw_block block{rows, length, {length + gap, length + gap, row_b}, {1, of_a, of_b}};
             std::vector<T> expected = start;
             run(pair_scalar, how, block, a.data(), b.data(), expected.data());
@@ -70,7 +75,8 @@ void check(const bw_pair& how, std::uint64_t seed) {
     }
 }
 
-bw_pair on_common_scale(Random& random, bw_pair_operation operation, int left_shift, bool is_bytes, const bw_requant& requant) {
+bw_pair on_common_scale(Random& random, bw_pair_operation operation, int left_shift, bool is_bytes,
+                        const bw_requant& requant) {
     bw_pair how{operation, {0, 0}, {0, 0}, {0, 0}, left_shift, 0, requant, {}};
     for (int k = 0; k < 2; ++k) {
         how.zero_point[k] = is_bytes ? 255 * random.between(0, 1) : 0;
@@ -78,6 +84,12 @@ bw_pair on_common_scale(Random& random, bw_pair_operation operation, int left_sh
         how.shift[k] = -random.between(0, random.between(0, 1) ? 2 : 31);
     }
     return how;
+}
+
+// A shift that brings sums of operands on their common scale to the range of results, or near it.
+std::int32_t shift_of_sums(Random& random, const bw_pair& how, bool is_bytes) {
+    const int bits = (is_bytes ? 8 : 15) + how.left_shift + std::max(how.shift[0], how.shift[1]);
+    return std::clamp((is_bytes ? 8 : 16) - bits + random.between(-2, 2), -30, 0);
 }
 
 }  // namespace
@@ -101,7 +113,7 @@ TEST(pair_weighted_sum) {
 
 TEST(pair_on_common_scale) {
     Random random(2);
-    for (int round = 0; round < 60; ++round) {
+    for (int round = 0; round < 120; ++round) {
         const bool is_bytes = round % 2;
         const auto operation = static_cast<bw_pair_operation>(BW_SUM + round % 3);
         OneChannel channel(random, random.between(0, 1) ? BW_DOUBLE : BW_SINGLE, -30, 0, is_bytes);
@@ -110,6 +122,8 @@ TEST(pair_on_common_scale) {
         bw_pair how = on_common_scale(random, operation, left, is_bytes, channel.requant);
         if (operation == BW_SQUARED_DIFFERENCE) {
             if (!is_bytes) continue;
+        } else if (random.between(0, 3)) {
+            channel.shift = shift_of_sums(random, how, is_bytes);
         } else if (!is_bytes && random.between(0, 1)) {
             how.left_shift = 1;
             how.multiplier[0] = how.multiplier[1] = 1 << 30;

@@ -28,6 +28,7 @@ struct Vectors {
     }
     template <class T>
     static Ints load_some(const T* x, int left) {
+        if (left == count) return load(x);
         T copy[count] = {};
         for (int i = 0; i < left; ++i) copy[i] = x[i];
         return load(copy);
@@ -77,7 +78,8 @@ struct Vectors {
 
 }  // namespace
 
-const QuantizeKernel quantize_avx2{"quantize.avx2",       Isa::avx2,              quantize_u8<Vectors>,
-                                   quantize_i16<Vectors>, dequantize_u8<Vectors>, dequantize_i16<Vectors>};
+const QuantizeKernel quantize_avx2{"quantize.avx2",        Isa::avx2,
+                                   quantize_u8<Vectors>,   quantize_i16<Vectors>,
+                                   dequantize_u8<Vectors>, dequantize_i16<Vectors>};
 
 }  // namespace bitwright::elementwise

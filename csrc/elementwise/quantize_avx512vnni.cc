@@ -69,7 +69,7 @@ struct Vectors {
 
 }  // namespace
 
-const QuantizeKernel quantize_avx512vnni{"quantize.avx512vnni",     Isa::avx512vnni,           quantize_u8<Vectors>,
-                                         quantize_i16<Vectors>,     dequantize_u8<Vectors>,    dequantize_i16<Vectors>};
+const QuantizeKernel quantize_avx512vnni{"quantize.avx512vnni", Isa::avx512vnni,        quantize_u8<Vectors>,
+                                         quantize_i16<Vectors>, dequantize_u8<Vectors>, dequantize_i16<Vectors>};
 
 }  // namespace bitwright::elementwise

@@ -30,29 +30,29 @@ typedef struct {
     int32_t zero_point; /* as it is stored */
 } bw_dequantize;
 
-static inline int32_t bw_quantize_real(const bw_quantize *q, float x, int32_t low, int32_t high) {
+static inline int32_t bw_quantize_real(const bw_quantize* q, float x, int32_t low, int32_t high) {
     float real = q->rule == BW_DIVIDED ? roundf(x / q->factor) : nearbyintf(x * q->factor);
     if (q->rule == BW_MULTIPLIED && high - low < 256) real = real < 512 ? (real > -512 ? real : -512) : 512;
     const int32_t whole = real >= -2147483648.0f && real < 2147483648.0f ? (int32_t)real : INT32_MIN;
     return bw_clamp(bw_wrap32((int64_t)whole + q->zero_point), low - q->bias, high - q->bias) + q->bias;
 }
 
-static inline float bw_dequantize_integer(const bw_dequantize *q, int32_t stored) {
+static inline float bw_dequantize_integer(const bw_dequantize* q, int32_t stored) {
     return (float)(stored - q->zero_point) * q->factor;
 }
 
-#define BW_QUANTIZE_REFERENCE(suffix, type, low, high)                                                               \
-    static inline void bw_quantize_##suffix(const bw_quantize *q, const bw_block *k, const float *x, type *y) {      \
-        for (int64_t r = 0; r < k->rows; ++r)                                                                        \
-            for (int64_t i = 0; i < k->length; ++i)                                                                  \
-                y[r * k->row_stride[0] + i * k->stride[0]] =                                                         \
-                    (type)bw_quantize_real(q, x[r * k->row_stride[1] + i * k->stride[1]], low, high);                \
-    }                                                                                                                \
-    static inline void bw_dequantize_##suffix(const bw_dequantize *q, const bw_block *k, const type *x, float *y) {  \
-        for (int64_t r = 0; r < k->rows; ++r)                                                                        \
-            for (int64_t i = 0; i < k->length; ++i)                                                                  \
-                y[r * k->row_stride[0] + i * k->stride[0]] =                                                         \
-                    bw_dequantize_integer(q, x[r * k->row_stride[1] + i * k->stride[1]]);                            \
+#define BW_QUANTIZE_REFERENCE(suffix, type, low, high)                                                              \
+    static inline void bw_quantize_##suffix(const bw_quantize* q, const bw_block* k, const float* x, type* y) {     \
+        for (int64_t r = 0; r < k->rows; ++r)                                                                       \
+            for (int64_t i = 0; i < k->length; ++i)                                                                 \
+                y[r * k->row_stride[0] + i * k->stride[0]] =                                                        \
+                    (type)bw_quantize_real(q, x[r * k->row_stride[1] + i * k->stride[1]], low, high);               \
+    }                                                                                                               \
+    static inline void bw_dequantize_##suffix(const bw_dequantize* q, const bw_block* k, const type* x, float* y) { \
+        for (int64_t r = 0; r < k->rows; ++r)                                                                       \
+            for (int64_t i = 0; i < k->length; ++i)                                                                 \
+                y[r * k->row_stride[0] + i * k->stride[0]] =                                                        \
+                    bw_dequantize_integer(q, x[r * k->row_stride[1] + i * k->stride[1]]);                           \
     }
 BW_QUANTIZE_REFERENCE(u8, uint8_t, 0, 255)
 BW_QUANTIZE_REFERENCE(i16, int16_t, -32768, 32767)

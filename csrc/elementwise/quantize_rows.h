@@ -57,7 +57,8 @@ void quantize_planes(const Quantize& quantize, const bw_block& block, const floa
     for (std::int64_t p = 0; p < block.rows; p += interleaved_pixels) {
         const int pixels = block.rows - p < interleaved_pixels ? static_cast<int>(block.rows - p) : interleaved_pixels;
         for (std::int64_t c = 0; c < channels; c += interleaved_channels) {
-            const int count = channels - c < interleaved_channels ? static_cast<int>(channels - c) : interleaved_channels;
+            const int count =
+                channels - c < interleaved_channels ? static_cast<int>(channels - c) : interleaved_channels;
             for (int k = 0; k < count; ++k) quantize(x + p + (c + k) * block.stride[1], planes[k], pixels);
             interleave(planes, count, pixels, y + p * step + c, step);
         }

@@ -21,6 +21,7 @@ void dequantize_i16(const bw_dequantize& how, const bw_block& block, const std::
 
 }  // namespace
 
-const QuantizeKernel quantize_scalar{"quantize.scalar", Isa::scalar, quantize_u8, quantize_i16, dequantize_u8, dequantize_i16};
+const QuantizeKernel quantize_scalar{"quantize.scalar", Isa::scalar,   quantize_u8,
+                                     quantize_i16,      dequantize_u8, dequantize_i16};
 
 }  // namespace bitwright::elementwise

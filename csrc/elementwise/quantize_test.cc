@@ -21,8 +21,9 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // Ties and their neighbours, all magnitudes, and what is no number.
 std::vector<float> reals(Random& random, std::size_t count, float factor, bw_quantize_rule rule) {
-    constexpr float special[] = {NAN,         infinity, -infinity, -0.0f,  3e9f,     -3e9f,  2147483648.0f, -2147483648.0f,
-                                 0.49999997f, 1e-40f,   0.5f,      -0.5f,  8388607.5f, 511.5f, 512.5f,        -512.5f};
+    constexpr float special[] = {NAN,           infinity,       -infinity,   -0.0f,  3e9f, -3e9f,
+                                 2147483648.0f, -2147483648.0f, 0.49999997f, 1e-40f, 0.5f, -0.5f,
+                                 8388607.5f,    511.5f,         512.5f,      -512.5f};
     const float step = rule == BW_DIVIDED ? factor : 1 / factor;
     std::vector<float> made(count);
     for (float& x : made) {
@@ -81,7 +82,8 @@ template <typename T>
 void check_quantize(std::uint64_t seed) {
     Random random(seed);
     const auto rule = random.between(0, 1) ? BW_DIVIDED : BW_MULTIPLIED;
-    const std::int32_t bias = sizeof(T) == 1 ? 128 * random.between(0, 1) : 0, most = sizeof(T) == 1 ? 255 - bias : 32767;
+    const std::int32_t bias = sizeof(T) == 1 ? 128 * random.between(0, 1) : 0,
+                       most = sizeof(T) == 1 ? 255 - bias : 32767;
     const float factor = std::ldexp(static_cast<float>(random.between(1, 1000000)), random.between(-40, -10));
     const bw_quantize how{rule, factor, random.between(0, 1) ? most : most - (sizeof(T) == 1 ? 255 : 65535), bias};
     for (const bw_block& block : blocks(random)) {
@@ -92,7 +94,7 @@ void check_quantize(std::uint64_t seed) {
         for (const QuantizeKernel* kernel : kernels) {
             if (kernel->isa > detected_isa()) continue;
             std::vector<T> made = start;
-            quantize_of<T>(*kernel)(how, block, x.data(), made.data());
+            quantize_of<T> (*kernel)(how, block, x.data(), made.data());
             CHECK(made == expected);
         }
     }
@@ -110,7 +112,7 @@ void check_dequantize(std::uint64_t seed) {
         for (const QuantizeKernel* kernel : kernels) {
             if (kernel->isa > detected_isa()) continue;
             std::vector<float> made(span_of(block, 0), -1.0f);
-            dequantize_of<T>(*kernel)(how, block, x.data(), made.data());
+            dequantize_of<T> (*kernel)(how, block, x.data(), made.data());
             CHECK(made == expected);
         }
     }

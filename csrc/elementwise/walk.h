@@ -15,9 +15,9 @@ struct Walk {
     int rank = 0;
     std::array<std::int64_t, max_rank> dims{};
     std::array<std::array<std::int64_t, max_rank>, 3> strides{};
-    bw_block block{};            // the whole of the two innermost loops
-    std::int64_t pieces = 1;     // into which each row is cut; 1 where there are many rows
-    std::int64_t units = 0;      // rows of all blocks, or pieces of them
+    bw_block block{};         // the whole of the two innermost loops
+    std::int64_t pieces = 1;  // into which each row is cut; 1 where there are many rows
+    std::int64_t units = 0;   // rows of all blocks, or pieces of them
     int tasks = 1;
 };
 
@@ -27,7 +27,8 @@ using Starts = std::array<std::int64_t, 3>;
 // Throws std::invalid_argument where an operand does not broadcast to y.
 Walk walk_over(const Tensor& y, std::span<const Tensor* const> operands);
 
-// The next block of units [unit, last), as large as may be; `starts` are its elements' offsets. Returns the unit after it.
+// The next block of units [unit, last), as large as may be; `starts` are its elements' offsets. Returns the unit after
+// it.
 std::int64_t next_block(const Walk& walk, std::int64_t unit, std::int64_t last, bw_block& block, Starts& starts);
 
 // Calls visit(block, starts) for every block of tasks [first, last).

@@ -100,6 +100,8 @@ TEST(walk_cuts_long_rows_into_tasks) {
     const Tensor* const operands[] = {&x, &x};
     CHECK(walk_over(x, operands).tasks == 6);
     check(x, x, x, 6);
+    for_each_block(walk_over(x, operands), 0, 6,
+                   [](const bw_block&, const Starts& starts) { CHECK(starts[0] % 64 == 0); });
     const Tensor pixels = dense({1, 300, 200, 3});
     check(pixels, pixels, dense({3}), 10);
     check(dense({0, 3}), dense({0, 3}), dense({3}), 0);

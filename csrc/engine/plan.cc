@@ -17,7 +17,9 @@ Plan::Plan(Isa isa, int threads, std::int64_t arena_bytes) : isa_(isa), arena_by
     if (threads > 1) pool_ = std::make_unique<Pool>(threads);
 }
 
-Plan::~Plan() = default;
+Plan::~Plan() {
+    if (pool_ && !pool_->is_alive()) static_cast<void>(pool_.release());
+}
 
 int Plan::add(const Tensor& tensor) {
     if (tensor.place == Place::external) {
@@ -77,7 +79,7 @@ void Plan::run(std::byte* const* externals, double* microseconds) {
         arena->tensors[static_cast<std::size_t>(tensor)] = externals[index];
     const Run run{arena->tensors.data()};
     std::unique_lock<std::mutex> pool_lock;
-    if (pool_) pool_lock = std::unique_lock(pool_mutex_, std::try_to_lock);
+    if (pool_ && pool_->is_alive()) pool_lock = std::unique_lock(pool_mutex_, std::try_to_lock);
     using Clock = std::chrono::steady_clock;
     Clock::time_point before = microseconds == nullptr ? Clock::time_point() : Clock::now();
     for (const auto& step : steps_) {

@@ -1,5 +1,7 @@
 #include "engine/pool.h"
 
+#include <pthread.h>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -17,9 +19,16 @@ void pause() {
 #endif
 }
 
+// How often this process has been forked from the one that loaded this.
+std::atomic<int> forks{0};
+
+[[maybe_unused]] const int watches_forks = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
+
 }  // namespace
 
-Pool::Pool(int threads) {
+bool Pool::is_alive() const { return forks_ == forks.load(std::memory_order_relaxed); }
+
+Pool::Pool(int threads) : forks_(forks.load()) {
     for (int worker = 1; worker < threads; ++worker) workers_.emplace_back([this, worker] { wait_for_work(worker); });
 }
 

@@ -19,6 +19,10 @@ class Pool {
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
+    // False in a process that was forked from the one that made it: its threads are not there, and it must not be
+    // destroyed.
+    bool is_alive() const;
+
     int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
     // Calls work(first, last, worker) until [0, tasks) is done, worker in [0, threads()); returns when all have.
@@ -39,6 +43,7 @@ class Pool {
     void take_tasks(int worker);
     void wait_for_work(int worker);
 
+    const int forks_;
     std::vector<std::thread> workers_;
     Call call_ = nullptr;
     const void* data_ = nullptr;

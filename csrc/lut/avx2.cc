@@ -7,8 +7,8 @@ namespace bitwright::lut {
 namespace {
 
 void bytes(const std::uint8_t* table, const std::uint8_t* x, std::int64_t length, std::uint8_t* y) {
-    // vpshufb gives 0 where bit 7 of an index is set, and looks at 4 bits elsewhere. The index less 16 t is below 128 for
-    // several t: so each table is taken XOR the one before, and what was answered too early cancels out.
+    // vpshufb gives 0 where bit 7 of an index is set, and looks at 4 bits elsewhere. The index less 16 t is below 128
+    // for several t: so each table is taken XOR the one before, and what was answered too early cancels out.
     __m256i parts[16];
     for (int t = 0; t < 16; ++t) {
         const __m128i part = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16 * t));

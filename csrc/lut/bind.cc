@@ -44,23 +44,28 @@ void add_bytes(Plan& plan, int x, int y, Array<std::uint8_t> table) {
     if (table.size() != 256) throw std::invalid_argument("a table of bytes has 256 entries");
     const lut::Kernel& kernel = lut::select(plan.isa());
     add_step(plan, kernel.name, x, y, Type::u8,
-             [entries = held(table), &kernel](const bw_block& block, const std::byte* from, const std::byte*, std::byte* to) {
-                 each_row<std::uint8_t>(block, from, to, [&](const std::uint8_t* a, std::int64_t length, std::uint8_t* b) {
-                     kernel.bytes(entries->as<std::uint8_t>(), a, length, b);
-                 });
+             [entries = held(table), &kernel](const bw_block& block, const std::byte* from, const std::byte*,
+                                              std::byte* to) {
+                 each_row<std::uint8_t>(block, from, to,
+                                        [&](const std::uint8_t* a, std::int64_t length, std::uint8_t* b) {
+                                            kernel.bytes(entries->as<std::uint8_t>(), a, length, b);
+                                        });
              });
 }
 
 void add_words(Plan& plan, int x, int y, Array<std::int16_t> table) {
-    if (table.size() != 513 && table.size() != 65536) throw std::invalid_argument("a table of words has 513 or 65536 entries");
+    if (table.size() != 513 && table.size() != 65536)
+        throw std::invalid_argument("a table of words has 513 or 65536 entries");
     const lut::Kernel& kernel = lut::select(plan.isa());
     const bool whole = table.size() == 65536;
     const auto look_up = whole ? lut::words : kernel.interpolated;
     add_step(plan, whole ? "lut16.scalar" : std::string(kernel.name) + " (interpolated)", x, y, Type::i16,
-             [entries = held(table), look_up](const bw_block& block, const std::byte* from, const std::byte*, std::byte* to) {
-                 each_row<std::int16_t>(block, from, to, [&](const std::int16_t* a, std::int64_t length, std::int16_t* b) {
-                     look_up(entries->as<std::int16_t>(), a, length, b);
-                 });
+             [entries = held(table), look_up](const bw_block& block, const std::byte* from, const std::byte*,
+                                              std::byte* to) {
+                 each_row<std::int16_t>(block, from, to,
+                                        [&](const std::int16_t* a, std::int64_t length, std::int16_t* b) {
+                                            look_up(entries->as<std::int16_t>(), a, length, b);
+                                        });
              });
 }
 
@@ -68,8 +73,9 @@ void add_words(Plan& plan, int x, int y, Array<std::int16_t> table) {
 
 void bind_lut(PlanClass& plan) {
     plan.def("lut", &add_bytes, "x"_a, "y"_a, "table"_a, "y = table[x]: u8, 256 entries.");
-    plan.def("lut16", &add_words, "x"_a, "y"_a, "table"_a,
-             "i16: 65536 entries, that of -32768 first; or 513, at steps of 128 integers, between which is interpolated.");
+    plan.def(
+        "lut16", &add_words, "x"_a, "y"_a, "table"_a,
+        "i16: 65536 entries, that of -32768 first; or 513, at steps of 128 integers, between which is interpolated.");
 }
 
 }  // namespace bitwright

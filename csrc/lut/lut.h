@@ -10,7 +10,8 @@ struct Kernel {
     const char* name;
     Isa isa;
     bool permutes_bytes;  // needs AVX-512 VBMI as well, which not all processors of its instruction set have
-    // Elements side by side; nothing but they themselves is read or written. Tables may be read 64 bytes past their end.
+    // Elements side by side; nothing but they themselves is read or written. Tables may be read 64 bytes past their
+    // end.
     void (*bytes)(const std::uint8_t* table, const std::uint8_t* x, std::int64_t length, std::uint8_t* y);
     void (*interpolated)(const std::int16_t* table, const std::int16_t* x, std::int64_t length, std::int16_t* y);
 };

@@ -268,6 +268,21 @@ def test_vectors_that_share_their_bytes_run_out_of_account() -> None:
     assert "vectors longer than the file" in refused(bytes(data)).what
 
 
+def test_weights_that_share_their_bytes_run_out_of_account() -> None:
+    """A file in which 300 buffers are the same 10 000 bytes, each to be searched for the lowest weight."""
+    parameters = table("QuantizationParameters", Scale=np.float32([1.0]), ZeroPoint=np.int64([0]))
+    tensors = [
+        table("Tensor", Name=f"w{index}", Shape=[10_000], Type=9, Buffer=1 + index, Quantization=parameters)
+        for index in range(300)
+    ]
+    operators = [table("Operator", Inputs=list(range(299)), Outputs=[299])]
+    graph = table("SubGraph", Tensors=tensors, Inputs=[], Outputs=[299], Operators=operators)
+    buffers = [table("Buffer", Offset=16, Size=10_000) for _ in tensors]
+    data = build(model(graph, OperatorCodes=["PACK"], Buffers=buffers))
+
+    assert "vectors longer than the file" in refused(data).what
+
+
 def _alias_operators(data: bytearray) -> None:
     """Point every operator at the first one's table."""
     import tflite

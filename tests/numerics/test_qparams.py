@@ -86,3 +86,23 @@ def test_qparams_do_not_change():
 def test_qparams_name_their_granularity(qparams, expected):
     """The granularity follows from axis and block_shape."""
     assert expected == qparams.granularity
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "axis", "symmetric"),
+    [
+        pytest.param([0.5], [0], None, True, id="per-tensor"),
+        pytest.param([0.5], [-3], None, False, id="asymmetric"),
+        pytest.param([0.5, 0.25], [0, 0], 1, True, id="per-channel"),
+        pytest.param([0.5, 0.25], [0, 7], 1, False, id="one-asymmetric"),
+    ],
+)
+def test_qparams_of_checked_parts_are_those_of_parts(scale, zero_point, axis, symmetric):
+    """Nothing but the checks is left out."""
+    expected = QuantParams(scale, zero_point, "i8", axis, narrow_range=True)
+
+    made = QuantParams.of_checked(np.float32(scale), np.int32(zero_point), "i8", axis, True, symmetric)
+
+    assert made == expected
+    assert (made.symmetric, expected.symmetric) == (symmetric, symmetric)
+    assert made.__dict__.keys() == expected.__dict__.keys()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ class QuantParams:
         axis: the quantization axis; None = per tensor, or per block when `block_shape` is given.
         block_shape: how many elements share one scale, per dimension; None unless per block.
         narrow_range: qmin is raised by one, -127..127, so that the range is symmetric.
+        symmetric: not given: whether every zero_point is 0.
 
     Raises:
         QuantParamsError: a scale that is not positive and finite, a zero_point out of range, shapes that differ.
@@ -72,6 +73,7 @@ class QuantParams:
     axis: int | None = None
     block_shape: tuple[int, ...] | None = None
     narrow_range: bool = False
+    symmetric: bool = field(init=False, repr=False)
 
     def __init__(
         self,
@@ -92,24 +94,58 @@ class QuantParams:
             raise QuantParamsError(f"per-tensor parameters have one scale (got {scales.size})", next="give the axis")
         if block_shape is not None and len(block_shape) != scales.ndim:
             raise QuantParamsError(f"block_shape has {len(block_shape)} dimensions, scale has {scales.ndim}")
-        if not (np.all(np.isfinite(scales)) and np.all(scales > 0)):
-            raise QuantParamsError(
-                "scale must be positive and finite", next="a tensor with NaN, Inf or no range cannot be quantized"
-            )
+        least, greatest = _extremes(scales)
+        if not 0 < least <= greatest < float("inf"):  # NaN fails all
+            raise scale_error()
         kind = STORAGES[storage]
-        if points.min() < kind.qmin or points.max() > kind.qmax:
+        least, greatest = _extremes(points)
+        if least < kind.qmin or greatest > kind.qmax:
             raise QuantParamsError(f"zero_point must lie in [{kind.qmin}, {kind.qmax}] for {storage}")
         scales.setflags(write=False)
         points.setflags(write=False)
-        for field, value in {
-            "scale": scales,
-            "zero_point": points,
-            "storage": storage,
-            "axis": axis,
-            "block_shape": None if block_shape is None else tuple(int(b) for b in block_shape),
-            "narrow_range": bool(narrow_range),
-        }.items():
-            object.__setattr__(self, field, value)
+        blocks = None if block_shape is None else tuple(int(b) for b in block_shape)
+        self._set(scales, points, storage, axis, blocks, bool(narrow_range), bool(least == greatest == 0))
+
+    @classmethod
+    def of_checked(
+        cls,
+        scale: NDArray[np.float32],
+        zero_point: NDArray[np.int32],
+        storage: str,
+        axis: int | None,
+        narrow_range: bool,
+        symmetric: bool,
+    ) -> QuantParams:
+        """Parameters whose scales and zero_points were checked together with those of others.
+
+        Args:
+            scale: one, or one per index of the axis, positive and finite; nobody writes to them.
+            zero_point: as many, in the range of the storage type; likewise.
+            storage, axis, narrow_range: as above.
+            symmetric: whether every zero_point is 0.
+        """
+        made = object.__new__(cls)
+        made._set(scale, zero_point, storage, axis, None, narrow_range, symmetric)
+        return made
+
+    def _set(
+        self,
+        scale: NDArray[np.float32],
+        zero_point: NDArray[np.int32],
+        storage: str,
+        axis: int | None,
+        block_shape: tuple[int, ...] | None,
+        narrow_range: bool,
+        symmetric: bool,
+    ) -> None:
+        fields = self.__dict__
+        fields["scale"] = scale
+        fields["zero_point"] = zero_point
+        fields["storage"] = storage
+        fields["axis"] = axis
+        fields["block_shape"] = block_shape
+        fields["narrow_range"] = narrow_range
+        fields["symmetric"] = symmetric
 
     @property
     def kind(self) -> Storage:
@@ -122,11 +158,6 @@ class QuantParams:
     @property
     def qmax(self) -> int:
         return self.kind.qmax
-
-    @property
-    def symmetric(self) -> bool:
-        """True when every zero_point is 0."""
-        return not self.zero_point.any()
 
     @property
     def granularity(self) -> str:
@@ -162,3 +193,17 @@ class QuantParams:
                 f"scale={self.scale.min():.6g}..{self.scale.max():.6g} x{self.scale.size}, zero_point={point}, {where}"
             )
         return f"QuantParams({self.storage}, {body})"
+
+
+def scale_error() -> QuantParamsError:
+    """What scales that are not positive and finite are refused with."""
+    return QuantParamsError(
+        "scale must be positive and finite", next="a tensor with NaN, Inf or no range cannot be quantized"
+    )
+
+
+def _extremes(values: NDArray[Any]) -> tuple[Any, Any]:
+    """The least and the greatest; of one value without a reduction."""
+    if values.size == 1:
+        return (values.item(),) * 2
+    return np.minimum.reduce(values, axis=None), np.maximum.reduce(values, axis=None)

@@ -64,10 +64,10 @@ def activation_bounds(activation: Activation, tensor: Tensor, *, on_xnnpack: boo
 
 def _integer_of(real: float, tensor: Tensor, on_xnnpack: bool) -> int:
     # Rounded to float32 from float64, a quotient of two float32 is what float32 division gives.
-    quotient = np.asarray(min(max(real / tensor.scale, INT32_MIN), INT32_MAX), dtype=np.float32)
+    quotient = np.float32(min(max(real / tensor.scale, INT32_MIN), INT32_MAX))
     if on_xnnpack:
-        return int(np.rint(quotient + np.float32(tensor.zero_point)))
-    return int(round_half_away(quotient)) + tensor.zero_point
+        return round(float(quotient + np.float32(tensor.zero_point)))  # round is to even
+    return int(round_half_away(np.asarray(quotient))) + tensor.zero_point
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class Requantization:
                 else:
                     rounded = in_fixed_point(values, multiplier, shift, self.arithmetic)
             rounded = wrap(rounded + self.zero_point)
+        rounded = np.asarray(rounded)  # of a scalar, numpy made no array
         return np.clip(rounded, self.low, self.high, out=rounded).astype(DTYPES[self.dtype])
 
 

@@ -99,15 +99,22 @@ def store(x: ArrayLike, tensor: Tensor, low: int | None = None, high: int | None
     return np.asarray(np.clip(np.asarray(x), low, high), dtype=dtype)
 
 
-def clamp_plain(x: Array, activation: Activation, call: Call) -> Array:
-    """A fused activation on reals or plain integers.
+def plain_bounds(activation: Activation, call: Call) -> tuple[float | None, float | None]:
+    """What a fused activation keeps of reals or plain integers.
 
     LiteRT's own kernels clamp reals to the finite float32 numbers even without one; XNNPACK (`fp32_even`) does not.
     """
     low, high = REAL_BOUNDS[activation]
-    if x.dtype.kind == "f" and call.rounding != "fp32_even":
-        largest = float(np.finfo(x.dtype).max)
-        low, high = -largest if low is None else low, largest if high is None else high
+    dtype = DTYPES[call.output.dtype]
+    if dtype.kind == "f" and call.rounding != "fp32_even":
+        largest = float(np.finfo(dtype).max)
+        return -largest if low is None else low, largest if high is None else high
+    return low, high
+
+
+def clamp_plain(x: Array, activation: Activation, call: Call) -> Array:
+    """A fused activation on reals or plain integers: within `plain_bounds`."""
+    low, high = plain_bounds(activation, call)
     result: Any = x
     if low is not None:
         result = np.maximum(result, x.dtype.type(low))

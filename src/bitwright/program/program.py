@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from bitwright.numerics.requantize import Rounding
+from bitwright.program.definition import Call
 from bitwright.program.operator import Operator
 from bitwright.program.tensor import Tensor
 
@@ -47,11 +48,16 @@ class Program:
 
     def operands(self, operator: Operator) -> tuple[Tensor | None, ...]:
         """The tensors an operator reads; None where an optional one is left out."""
-        return tuple(None if name is None else self.tensors[name] for name in operator.inputs)
+        return tuple([None if name is None else self.tensors[name] for name in operator.inputs])
 
     def results(self, operator: Operator) -> tuple[Tensor, ...]:
         """The tensors an operator gives."""
-        return tuple(self.tensors[name] for name in operator.outputs)
+        return tuple([self.tensors[name] for name in operator.outputs])
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """Every operator met in this Program, without values: what shape rules and makers of steps work on."""
+        return tuple([Call(o, self.operands(o), self.results(o), rounding=self.rounding) for o in self.operators])
 
     @cached_property
     def readers(self) -> Mapping[str, tuple[int, ...]]:

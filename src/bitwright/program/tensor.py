@@ -65,12 +65,12 @@ class Tensor:
     def scale(self) -> float:
         """The scale of a tensor with one: a float32 value. `qparams` has those of an axis."""
         assert self.qparams is not None
-        return float(self.qparams.scale.flat[0])
+        return float(self.qparams.scale.item(0))
 
     @property
     def zero_point(self) -> int:
         """The zero_point of a tensor with one scale; 0 when it has no parameters."""
-        return 0 if self.qparams is None else int(self.qparams.zero_point.flat[0])
+        return 0 if self.qparams is None else int(self.qparams.zero_point.item(0))
 
 
 def bits_of(dtype: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bitwright.errors import BitwrightError, ModelError, UnsupportedOpError
-from bitwright.program.definition import Call
 from bitwright.program.operator import Operator
 from bitwright.program.program import Program
 from bitwright.program.registry import DEFINITIONS
@@ -46,7 +45,7 @@ def verify(program: Program, *, where: str | None = None) -> None:
 
 def _tensor_problems(program: Program) -> Iterator[str]:
     for name, tensor in program.tensors.items():
-        if name != tensor.name or tensor.dtype not in DTYPES or any(d < 0 for d in tensor.shape):
+        if name != tensor.name or tensor.dtype not in DTYPES or min(tensor.shape, default=0) < 0:
             yield f"tensor {name!r} has no proper name, type or shape"
         elif tensor.data is not None and (
             tensor.data.shape != tensor.shape or tensor.data.dtype != DTYPES[tensor.dtype]
@@ -89,25 +88,25 @@ def _order_problems(program: Program) -> Iterator[str]:
 
 
 def _call_problems(program: Program) -> Iterator[str]:
-    for operator in program.operators:
+    for call in program.calls:
+        operator = call.operator
         definition = DEFINITIONS[operator.kind]
         fewest, most = definition.inputs
         if not fewest <= len(operator.inputs) or (most is not None and len(operator.inputs) > most):
             yield f"{_called(operator)} has {len(operator.inputs)} operands"
             continue
-        if any(name is None for name in operator.inputs[: fewest if most is not None else None]):
+        if None in operator.inputs[: fewest if most is not None else None]:
             yield f"{_called(operator)} leaves out an operand that it needs"
             continue
         if not isinstance(operator.options, definition.options):
             yield f"{_called(operator)} has options of another operator"
             continue
-        call = Call(operator, program.operands(operator), program.results(operator))
         try:
             shapes = definition.infer(call)
         except BitwrightError as error:
             yield f"{_called(operator)}: {error.what}"
             continue
-        declared = tuple(tensor.shape for tensor in call.outputs)
+        declared = tuple([tensor.shape for tensor in call.outputs])
         if shapes != declared:
             yield f"{_called(operator)} gives {_listed(shapes)}, the file says {_listed(declared)}"
         elif definition.refuse is not None and (reason := definition.refuse(call)):

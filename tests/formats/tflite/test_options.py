@@ -10,10 +10,11 @@ import flatbuffers
 import pytest
 import tflite
 
-from bitwright.formats.tflite.attributes import read_options, union_member, write_options
+from bitwright.formats.tflite.attributes import OptionsReader, union_member
 from bitwright.formats.tflite.operators import ROWS
 from bitwright.formats.tflite.schema import BUILTINS, STORAGE_TYPES, TENSOR_TYPE_NAMES, TENSOR_TYPES
-from bitwright.formats.tflite.source import Source
+from bitwright.formats.tflite.source import INT8, UINT32, Source
+from bitwright.formats.tflite.write_attributes import write_options
 from bitwright.program.operator import Options
 from bitwright.program.registry import DEFINITIONS
 
@@ -45,7 +46,16 @@ def read_back(options: Options) -> Options:
     tflite.OperatorAddBuiltinOptions(builder, offset)
     builder.Finish(tflite.OperatorEnd(builder))
     data = bytes(builder.Output())
-    return read_options(Source(memoryview(data)), tflite.Operator.GetRootAs(data), type(options))
+    return read(data, type(options))
+
+
+def read(data: bytes, kind: type[Options]) -> Options:
+    """The options of the operator at the root of these bytes."""
+    source = Source(memoryview(data))
+    operator = source.root()
+    member, table = source.fields_of(operator, 5)[3:]
+    place = operator + table + source.number(operator, table, UINT32)
+    return OptionsReader(source).read(kind, source.number(operator, member, INT8), place if table else 0)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -81,8 +91,7 @@ def test_options_have_the_defaults_of_the_schema(kind: type[Options]) -> None:
     tflite.OperatorAddBuiltinOptions(builder, offset)
     builder.Finish(tflite.OperatorEnd(builder))
     data = bytes(builder.Output())
-    empty = read_options(Source(memoryview(data)), tflite.Operator.GetRootAs(data), kind)
-    absent = read_options(Source(memoryview(NO_OPTIONS)), tflite.Operator.GetRootAs(NO_OPTIONS), kind)
+    empty, absent = read(data, kind), read(NO_OPTIONS, kind)
 
     for field in fields(kind):
         expected = other.get(field.name, field.default)

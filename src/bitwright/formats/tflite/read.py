@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
-import tflite
+import numpy as np
 
 from bitwright.errors import BitwrightError, ModelError, UnsupportedOpError
-from bitwright.formats.tflite.attributes import read_options
+from bitwright.formats.tflite.attributes import OptionsReader
+from bitwright.formats.tflite.columns import Columns, contents_of
 from bitwright.formats.tflite.operators import ROWS
 from bitwright.formats.tflite.schema import BUILTIN_NAMES, BUILTINS, IDENTIFIER, RUNTIME_ENTRY, VERSION
-from bitwright.formats.tflite.source import DamagedError, Source
+from bitwright.formats.tflite.source import INT8, INT32, UINT32, DamagedError, Source
 from bitwright.formats.tflite.tensors import Tensors
-from bitwright.program.operator import Operator
+from bitwright.numerics.requantize import Rounding
+from bitwright.program.operator import Operator, Options
 from bitwright.program.program import Port, Program
 from bitwright.program.registry import DEFINITIONS
 from bitwright.program.tensor import Tensor
 from bitwright.program.verify import verify
 
+#: The fields of the schema's table Operator that are read.
+_CODE, _INPUTS, _OUTPUTS, _OPTIONS_TYPE, _OPTIONS = range(5)
+_INTERMEDIATES = 8
 #: Operators that run another subgraph.
 _CALLERS = ("CALL", "CALL_ONCE", "IF", "WHILE", "STABLEHLO_COMPOSITE", "STABLEHLO_CASE", "STABLEHLO_WHILE")
-#: What the published classes raise when offsets lead nowhere.
-_LEADS_NOWHERE = (struct.error, IndexError, OverflowError, TypeError, ValueError)
 
 
-def read_tflite(data: bytes | memoryview, *, where: str | None = None) -> Program:
+def read_tflite(data: bytes | memoryview, *, where: str | None = None, rounding: Rounding = "tflite_double") -> Program:
     """The Program that a file spells. Its constants are views of `data`, which must not change.
 
     Tensors that nothing names are left out; names that are empty or there twice are made unique. `narrow_range` is
@@ -36,6 +39,7 @@ def read_tflite(data: bytes | memoryview, *, where: str | None = None) -> Progra
     Args:
         data: the whole file: bytes, or a memory map.
         where: what errors call it.
+        rounding: the Program's: files do not say it.
 
     Raises:
         ModelError: not a .tflite file, or not whole; several subgraphs or signatures; tensors that are not held.
@@ -43,7 +47,7 @@ def read_tflite(data: bytes | memoryview, *, where: str | None = None) -> Progra
     """
     view = memoryview(data)
     try:
-        program = _program(view)
+        program = _program(view, rounding)
         verify(program, where=where)
     except BitwrightError as error:
         error.where = error.where or where
@@ -51,18 +55,11 @@ def read_tflite(data: bytes | memoryview, *, where: str | None = None) -> Progra
     return program
 
 
-def _program(data: memoryview) -> Program:
+def _program(data: memoryview, rounding: Rounding) -> Program:
     _check_identifier(data)
     try:
-        source = Source(data)
-        model = tflite.Model.GetRootAs(data)
-        if model.Version() != VERSION:
-            raise ModelError(
-                f"a .tflite file of schema version {model.Version()}, which is not read",
-                next=f"convert the model again: the schema has version {VERSION} since 2017",
-            )
-        return _Reading(source, model).program()
-    except _LEADS_NOWHERE as error:
+        return _Reading(Source(data)).program(rounding)
+    except struct.error as error:
         raise DamagedError("offsets that lead nowhere") from error
 
 
@@ -78,71 +75,90 @@ def _check_identifier(data: memoryview) -> None:
 class _Reading:
     """One file on its way to a Program."""
 
-    def __init__(self, source: Source, model: Any) -> None:
+    def __init__(self, source: Source) -> None:
+        model = source.root()
+        version, codes, graphs, self._description, buffers, _, metadata, signatures = source.fields_of(model, 8)
+        number = source.number(model, version, UINT32)
+        if number != VERSION:
+            raise ModelError(
+                f"a .tflite file of schema version {number}, which is not read",
+                next=f"convert the model again: the schema has version {VERSION} since 2017",
+            )
         self._source = source
         self._model = model
-        self._kinds = [self._kind_of(code) for code in source.tables(model, "OperatorCodes")]
-        self._buffers = source.tables(model, "Buffers")
+        self._kinds = [self._kind_of(code) for code in source.tables(model, codes).tolist()]
+        self._buffers = source.tables(model, buffers)
+        self._graphs: list[int] = source.tables(model, graphs).tolist()
+        self._signatures = [_Signature(source, table) for table in source.tables(model, signatures).tolist()]
+        self._entries = Columns(source, source.tables(model, metadata), 2)
 
-    def program(self) -> Program:
-        signature = self._signature()
+    def program(self, rounding: Rounding) -> Program:
+        source, signature = self._source, self._signature()
         graph = self._subgraph(signature)
-        tables = self._source.tables(graph, "Operators")
-        self._check_operators(tables)
-        inputs = self._source.numbers(graph, "Inputs").tolist()
-        outputs = self._source.numbers(graph, "Outputs").tolist()
-        calls = [
-            (self._source.numbers(table, "Inputs").tolist(), self._source.numbers(table, "Outputs").tolist())
-            for table in tables
-        ]
-        given = {*inputs, *(index for _, results in calls for index in results)}
-        used = given | {*outputs, *(index for operands, _ in calls for index in operands if index != -1)}
-        tensors = self._source.tables(graph, "Tensors")
-        if used and not 0 <= min(used) <= max(used) < len(tensors):
-            wrong = next(index for index in sorted(used) if not 0 <= index < len(tensors))
-            raise DamagedError(f"{len(tensors)} tensors, and names number {wrong}")
-        reader = Tensors(self._source, self._buffers, tensors, used)
-        values = reader.read(computed=given)
+        tensors, inputs_field, outputs_field, operators_field, name = source.fields_of(graph, 5)
+        operators = Columns(source, source.tables(graph, operators_field), 9)
+        kinds = self._kinds_of(operators)
+        _check_kinds(kinds)
+        inputs, outputs = source.integers(graph, inputs_field), source.integers(graph, outputs_field)
+        operands, results = operators.integers(_INPUTS), operators.integers(_OUTPUTS)
+        given = {*inputs, *chain.from_iterable(results)}
+        used = given.union(outputs, (index for index in chain.from_iterable(operands) if index != -1))
+        tables = source.tables(graph, tensors)
+        if used and not 0 <= min(used) <= max(used) < len(tables):
+            wrong = next(index for index in sorted(used) if not 0 <= index < len(tables))
+            raise DamagedError(f"{len(tables)} tensors, and names number {wrong}")
+        reader = Tensors(source, self._buffers, tables, used)
+        names, values = reader.names, reader.read(computed=given)
+        options = self._options(operators, kinds, [[values[names[i]] for i in made] for made in results])
         ports = [
-            tuple(Port(name, reader.names[index]) for name, index in self._ports(signature, side, indices, reader))
-            for side, indices in (("Inputs", inputs), ("Outputs", outputs))
+            tuple(Port(port, names[index]) for port, index in _ports(signature, side, indices, names))
+            for side, indices in (("inputs", inputs), ("outputs", outputs))
         ]
         return Program(
             tensors=values,
             operators=tuple(
-                self._operator(number, table, operands, results, reader.names, values)
-                for number, (table, (operands, results)) in enumerate(zip(tables, calls, strict=True))
+                [
+                    Operator(
+                        kind,
+                        tuple([None if i == -1 else names[i] for i in read]),
+                        tuple([names[i] for i in made]),
+                        chosen,
+                    )
+                    for kind, read, made, chosen in zip(kinds, operands, results, options, strict=True)
+                ]
             ),
             inputs=ports[0],
             outputs=ports[1],
-            name=self._source.text(graph, "Name") or "main",
-            signature=None if signature is None else self._source.text(signature, "SignatureKey"),
+            name=source.text(graph, name) or "main",
+            rounding=rounding,
+            signature=None if signature is None else signature.key,
             metadata=self._metadata(),
-            description=self._source.text(self._model, "Description"),
+            description=source.text(self._model, self._description),
         )
 
-    def _signature(self) -> Any:
+    def _signature(self) -> _Signature | None:
         """The first signature; None without one."""
-        signatures = self._source.tables(self._model, "SignatureDefs")
-        if len({signature.SubgraphIndex() for signature in signatures}) > 1:
-            keys = ", ".join(repr(self._source.text(signature, "SignatureKey")) for signature in signatures)
+        signatures = self._signatures
+        if len({signature.subgraph for signature in signatures}) > 1:
+            keys = ", ".join(repr(signature.key) for signature in signatures)
             raise ModelError(
                 f"the model has {len(signatures)} signatures with a subgraph each: {keys}",
                 next="convert it again with one of them",
             )
         return signatures[0] if signatures else None
 
-    def _subgraph(self, signature: Any) -> Any:
-        """The one subgraph that runs."""
-        graphs = self._source.tables(self._model, "Subgraphs")
-        number = 0 if signature is None else int(signature.SubgraphIndex())
+    def _subgraph(self, signature: _Signature | None) -> int:
+        """The place of the one subgraph that runs."""
+        graphs = self._graphs
+        number = 0 if signature is None else signature.subgraph
         if number >= len(graphs):
             raise DamagedError(
                 f"{len(graphs)} subgraphs, and a signature for number {number}" if graphs else "no subgraph"
             )
         if len(graphs) == 1:
             return graphs[0]
-        callers = Counter(self._kind(table) for table in self._source.tables(graphs[number], "Operators"))
+        operators = self._source.tables(graphs[number], self._source.fields_of(graphs[number], 4)[3])
+        callers = Counter(self._kinds_of(Columns(self._source, operators, 1)))
         called = ", ".join(f"{kind} ({callers[kind]})" for kind in _CALLERS if kind in callers)
         if called:
             raise ModelError(
@@ -151,75 +167,96 @@ class _Reading:
             )
         return graphs[number]
 
-    def _kind(self, table: Any) -> str:
-        """An operator's name; `custom <name>` for one outside the schema."""
-        index = int(table.OpcodeIndex())
-        if index >= len(self._kinds):
-            raise DamagedError(f"{len(self._kinds)} operator codes, and names number {index}")
-        return self._kinds[index]
+    def _kinds_of(self, operators: Columns) -> list[str]:
+        """The names of operators."""
+        codes = operators.numbers(_CODE, "<u4")
+        if codes and max(codes) >= len(self._kinds):
+            raise DamagedError(f"{len(self._kinds)} operator codes, and names number {max(codes)}")
+        return [self._kinds[code] for code in codes]
 
-    def _kind_of(self, code: Any) -> str:
-        number = max(int(code.BuiltinCode()), int(code.DeprecatedBuiltinCode()))
+    def _kind_of(self, code: int) -> str:
+        """The name of an operator code; `custom <name>` for one outside the schema.
+
+        Source: LiteRT tflite/schema/schema_utils.cc, GetBuiltinCode.
+        """
+        deprecated, custom, _, builtin = self._source.fields_of(code, 4)
+        number = max(self._source.number(code, builtin, INT32), self._source.number(code, deprecated, INT8))
         if number == BUILTINS["CUSTOM"]:
-            return f"custom {self._source.text(code, 'CustomCode')}"
+            return f"custom {self._source.text(code, custom)}"
         return BUILTIN_NAMES.get(number, f"builtin {number}")
 
-    def _check_operators(self, tables: Sequence[Any]) -> None:
-        unknown = Counter(kind for kind in map(self._kind, tables) if kind not in ROWS or kind not in DEFINITIONS)
-        if unknown:
-            raise UnsupportedOpError(
-                f"operators that are not read: {', '.join(f'{kind} ({n})' for kind, n in sorted(unknown.items()))}",
-                next="convert the model with built-in operators only, or cut these out of it",
-            )
-
-    def _operator(
-        self,
-        number: int,
-        table: Any,
-        operands: list[int],
-        results: list[int],
-        names: dict[int, str],
-        tensors: dict[str, Tensor],
-    ) -> Operator:
-        kind = self._kind(table)
+    def _options(self, operators: Columns, kinds: Sequence[str], results: Sequence[list[Tensor]]) -> list[Options]:
+        """The options of operators with these results."""
+        reader, found, number = OptionsReader(self._source), [], 0
+        members, tables = operators.numbers(_OPTIONS_TYPE, "<u1"), operators.tables(_OPTIONS) * operators.has(_OPTIONS)
+        intermediates = operators.vectors(_INTERMEDIATES, 4)[1].tolist()
         try:
-            options = read_options(self._source, table, ROWS[kind].options)
-            if table.IntermediatesLength() and any(tensors[names[index]].dtype != "f32" for index in results):
-                raise ModelError("has integers between its steps, which are not read", next="keep the LSTM float")
+            for number, (kind, member, table, made, nbytes) in enumerate(  # noqa: B007, the error tells it
+                zip(kinds, members, tables.tolist(), results, intermediates, strict=True)
+            ):
+                found.append(reader.read(ROWS[kind].options, member, table))
+                if nbytes and any(tensor.dtype != "f32" for tensor in made):
+                    raise ModelError("has integers between its steps, which are not read", next="keep the LSTM float")
         except DamagedError:
             raise
         except ModelError as error:
-            raise ModelError(f"operator {number}, {kind}, {error.what}", next=error.next) from error
-        return Operator(
-            kind,
-            tuple(None if index == -1 else names[index] for index in operands),
-            tuple(names[index] for index in results),
-            options,
-        )
-
-    def _ports(self, signature: Any, side: str, indices: list[int], reader: Tensors) -> Iterator[tuple[str, int]]:
-        """The face: names of the signature where it has them, in the order of the subgraph."""
-        named: dict[int, list[str]] = {}
-        for entry in [] if signature is None else self._source.tables(signature, side):
-            named.setdefault(int(entry.TensorIndex()), []).append(self._source.text(entry, "Name"))
-        for index in indices:
-            names = named.get(index)
-            yield (names.pop(0) if names else reader.names[index]), index
-        left = sorted(name for names in named.values() for name in names)
-        if left:
-            raise ModelError(
-                f"the signature names {', '.join(map(repr, left))}, which the subgraph's {side.lower()} are without",
-                next="convert the model again",
-            )
+            raise ModelError(f"operator {number}, {kinds[number]}, {error.what}", next=error.next) from error
+        return found
 
     def _metadata(self) -> dict[str, bytes]:
-        found = {}
-        for entry in self._source.tables(self._model, "Metadata"):
-            name, number = self._source.text(entry, "Name"), int(entry.Buffer())
-            if number >= len(self._buffers):
-                raise DamagedError(f"{len(self._buffers)} buffers, and metadata in number {number}")
-            contents = self._source.contents(self._buffers[number])
-            self._source.spend(contents.size)
+        source, found = self._source, {}
+        numbers = self._entries.numbers(1, "<u4")
+        if numbers and max(numbers) >= len(self._buffers):
+            raise DamagedError(f"{len(self._buffers)} buffers, and metadata in number {max(numbers)}")
+        contents = contents_of(source, self._buffers[np.array(numbers, np.int64)])
+        for name, (start, size) in zip(self._entries.texts(0), contents, strict=True):
+            source.spend(size)
             if name != RUNTIME_ENTRY:
-                found[name] = contents.tobytes()
+                found[name] = bytes(source.data[start : start + size])
         return found
+
+
+class _Signature:
+    """Names that callers use: of a subgraph, its inputs and its outputs."""
+
+    def __init__(self, source: Source, table: int) -> None:
+        inputs, outputs, key, _, subgraph = source.fields_of(table, 5)
+        self.key: str = source.text(table, key)
+        self.subgraph: int = source.number(table, subgraph, UINT32)
+        self.sides = {"inputs": _entries(source, table, inputs), "outputs": _entries(source, table, outputs)}
+
+
+def _entries(source: Source, signature: int, field: int) -> list[tuple[int, str]]:
+    """The tensor and the name of each port that a signature names."""
+    found = []
+    for entry in source.tables(signature, field).tolist():
+        name, tensor = source.fields_of(entry, 2)
+        found.append((source.number(entry, tensor, UINT32), source.text(entry, name)))
+    return found
+
+
+def _check_kinds(kinds: Sequence[str]) -> None:
+    unknown = Counter(kind for kind in kinds if kind not in ROWS or kind not in DEFINITIONS)
+    if unknown:
+        raise UnsupportedOpError(
+            f"operators that are not read: {', '.join(f'{kind} ({n})' for kind, n in sorted(unknown.items()))}",
+            next="convert the model with built-in operators only, or cut these out of it",
+        )
+
+
+def _ports(
+    signature: _Signature | None, side: str, indices: Sequence[int], names: Mapping[int, str]
+) -> Iterator[tuple[str, int]]:
+    """The face: names of the signature where it has them, in the order of the subgraph."""
+    named: dict[int, list[str]] = {}
+    for index, name in [] if signature is None else signature.sides[side]:
+        named.setdefault(index, []).append(name)
+    for index in indices:
+        given = named.get(index)
+        yield (given.pop(0) if given else names[index]), index
+    left = sorted(name for names in named.values() for name in names)
+    if left:
+        raise ModelError(
+            f"the signature names {', '.join(map(repr, left))}, which the subgraph's {side} are without",
+            next="convert the model again",
+        )

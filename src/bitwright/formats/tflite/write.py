@@ -12,10 +12,11 @@ import tflite
 
 from bitwright import __version__
 from bitwright.errors import ModelError, OutputError, UnsupportedOpError
-from bitwright.formats.tflite.attributes import union_member, write_options
+from bitwright.formats.tflite.attributes import union_member
 from bitwright.formats.tflite.buffers import Buffers, Vectors, bytes_of, offset_vector
 from bitwright.formats.tflite.operators import ROWS
 from bitwright.formats.tflite.schema import BUILTINS, IDENTIFIER, MOST_BYTES, RUNTIME_ENTRY, TENSOR_TYPES, VERSION
+from bitwright.formats.tflite.write_attributes import write_options
 from bitwright.program.definition import Call
 from bitwright.program.operator import Operator, Options
 from bitwright.program.program import Port, Program

@@ -102,10 +102,8 @@ def _steps(options: Conv2DOptions | DepthwiseConv2DOptions) -> tuple[Pair, Pair]
 def _image_sizes(call: Call, options: Conv2DOptions | DepthwiseConv2DOptions) -> Pair:
     stride, dilation = _steps(options)
     data, weights = call.input(0).shape, call.input(1).shape
-    height, width = (
-        output_size(data[a + 1], weights[a + 1], stride[a], dilation[a], options.padding) for a in range(2)
-    )
-    return height, width
+    height = output_size(data[1], weights[1], stride[0], dilation[0], options.padding)
+    return height, output_size(data[2], weights[2], stride[1], dilation[1], options.padding)
 
 
 # CONV_2D

@@ -17,7 +17,7 @@ from bitwright.program.operator import Options
 from bitwright.program.options import GeluOptions
 from bitwright.program.pairs import is_quantized, pair_reason, power_of_two, scaled, store
 from bitwright.program.sigmoid16 import logistic_16bit, logistic_by_gemmlowp, tanh_16bit, tanh_by_gemmlowp
-from bitwright.program.tensor import Array, Shape
+from bitwright.program.tensor import DTYPES, Array, Shape
 
 f32 = np.float32
 
@@ -179,9 +179,13 @@ def _gaussian(call: Call) -> tuple[Array, ...]:
 
     Source: TensorFlow Lite reference/gelu.h.
     """
-    transform = _gelu_by_tanh if call.options(GeluOptions).approximate else _gelu
+    transform = _gaussian_transform(call)
     x = call.array(0)
     return (transform(x) if x.dtype == f32 else look_up(x, call.input(0), call.output, transform),)
+
+
+def _gaussian_transform(call: Call) -> Transform:
+    return _gelu_by_tanh if call.options(GeluOptions).approximate else _gelu
 
 
 def _gaussian_refused(call: Call) -> str:
@@ -193,11 +197,14 @@ def _logarithm(call: Call) -> tuple[Array, ...]:
 
     Source: TensorFlow Lite elementwise.cc, LogLUTPrepare.
     """
-    x, target = call.array(0), call.output
-    if x.dtype == f32:
-        return (_log(x),)
-    lowest = f32(np.iinfo(x.dtype).min - target.zero_point) * f32(target.scale)
-    return (look_up(x, call.input(0), target, lambda real: np.where(real <= 0, lowest, _log(real))),)
+    x = call.array(0)
+    return (_log(x) if x.dtype == f32 else look_up(x, call.input(0), call.output, _logarithm_transform(call)),)
+
+
+def _logarithm_transform(call: Call) -> Transform:
+    target = call.output
+    lowest = f32(np.iinfo(DTYPES[target.dtype]).min - target.zero_point) * f32(target.scale)
+    return lambda real: np.where(real <= 0, lowest, _log(real))
 
 
 def _logarithm_refused(call: Call) -> str:
@@ -277,6 +284,13 @@ def _definition(
 ) -> Definition:
     return Definition(kind, infer_same, reference, options=options, refuse=refuse)
 
+
+#: The real functions that int16 tensors are interpolated by (see `table_16bit`).
+INTERPOLATED: dict[str, Callable[[Call], Transform]] = {
+    "EXP": lambda call: _exp,
+    "GELU": _gaussian_transform,
+    "LOG": _logarithm_transform,
+}
 
 DEFINITIONS: dict[str, Definition] = {
     definition.kind: definition

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from bitwright.errors import SampleError
 from bitwright.numerics.fixed_point import leading_zeros, multiply, reciprocal
-from bitwright.numerics.requantize import fp32_even, quantize_multiplier, rounding_divide_by_power_of_two
+from bitwright.numerics.requantize import quantize_multiplier, rounding_divide_by_power_of_two
 from bitwright.numerics.rounding import to_int32
 from bitwright.program.definition import Call, Definition
-from bitwright.program.fixed_point import activation_bounds
+from bitwright.program.fixed_point import Arithmetic, Requantization, activation_bounds
 from bitwright.program.options import DivOptions, MulOptions
-from bitwright.program.pairs import clamp_plain, is_quantized, of_two, pair_reason, scaled, store, takes
+from bitwright.program.pairs import clamp_plain, is_quantized, of_two, pair_reason, store, takes
 from bitwright.program.tensor import Array, Tensor
 
 Int64s = NDArray[np.int64]
@@ -21,25 +21,29 @@ Int64s = NDArray[np.int64]
 def _multiply(call: Call) -> tuple[Array, ...]:
     """The product, then the fused activation. Reals and plain integers as numpy has them; integers wrap.
 
-    Quantized: the product of (q - zero_point), rescaled once by scale_a * scale_b / scale_out, taken in float32, with
-    two roundings (`tflite_double`). What XNNPACK makes of 8-bit operands (`fp32_even`): the product in float32 times
-    the same factor, ties to even.
+    Quantized: the product of (q - zero_point), see `product_requantization`.
+    """
+    if not is_quantized(call.output):
+        with np.errstate(over="ignore", invalid="ignore"):
+            activation = call.options(MulOptions).fused_activation_function
+            return (clamp_plain(call.array(0) * call.array(1), activation, call),)
+    return (product_requantization(call).apply(_centred(call, 0) * _centred(call, 1)),)
+
+
+def product_requantization(call: Call) -> Requantization:
+    """How quantized MUL rescales products: once by scale_a * scale_b / scale_out, taken in float32, with two roundings
+    (`tflite_double`). What XNNPACK makes of 8-bit operands (`fp32_even`): the product in float32 times the same factor,
+    ties to even.
 
     Source: TensorFlow Lite mul.cc, integer_ops/mul.h; XNNPACK qs8-vmul.
     """
-    activation = call.options(MulOptions).fused_activation_function
-    if not is_quantized(call.output):
-        with np.errstate(over="ignore", invalid="ignore"):
-            return (clamp_plain(call.array(0) * call.array(1), activation, call),)
-    product = _centred(call, 0) * _centred(call, 1)
     first, second, out = (np.float32(tensor.scale) for tensor in (call.input(0), call.input(1), call.output))
     multiplier = first * second / out
-    if call.rounding == "fp32_even" and call.output.dtype != "i16" and 2.0**-16 <= multiplier < 2.0**8:
-        rounded = fp32_even(product, multiplier)
-    else:
-        rounded = scaled(product, float(multiplier), call.rounding)
-    bounds = activation_bounds(activation, call.output)
-    return (store(rounded + call.output.zero_point, call.output, *bounds),)
+    arithmetic: Arithmetic = call.rounding
+    if arithmetic == "fp32_even" and not (call.output.dtype != "i16" and 2.0**-16 <= multiplier < 2.0**8):
+        arithmetic = "tflite_double"
+    low, high = activation_bounds(call.options(MulOptions).fused_activation_function, call.output)
+    return Requantization(arithmetic, np.asarray(multiplier), call.output.zero_point, low, high, call.output.dtype)
 
 
 def _multiply_refused(call: Call) -> str:

@@ -14,7 +14,9 @@ from bitwright.numerics.rounding import round_half_away
 from bitwright.program.broadcasting import broadcast_shape
 from bitwright.program.definition import Call, Definition
 from bitwright.program.families.elementwise import infer_same
+from bitwright.program.fixed_point import Requantization, activation_bounds
 from bitwright.program.operands import type_reason
+from bitwright.program.operator import Activation
 from bitwright.program.options import LeakyReluOptions
 from bitwright.program.pairs import is_quantized, pair_reason, scaled, scales_reason, store
 from bitwright.program.tensor import Array, Shape
@@ -123,14 +125,29 @@ def _prelu(call: Call) -> tuple[Array, ...]:
 
     Source: TensorFlow Lite reference/prelu.h. XNNPACK leaves it to LiteRT's kernels.
     """
-    x, slope, target = call.array(0), call.array(1), call.output
+    x, slope = call.array(0), call.array(1)
     if x.dtype == f32:
         return (np.where(x >= 0, x, x * slope),)
     values = _centred(call)
+    above, below = slope_rescalings(call)
+    return (np.where(values >= 0, above.apply(values), below.apply(values * _centred(call, 1))),)
+
+
+def slope_rescalings(call: Call) -> tuple[Requantization, Requantization]:
+    """How quantized PRELU rescales: what is not negative, and the products of the rest by their slopes."""
+    target = call.output
     product_scale = f32(call.input(0).scale) * f32(call.input(1).scale) / f32(target.scale)
-    below = scaled(values * _centred(call, 1), float(product_scale), call.rounding)
-    rounded = np.where(values >= 0, scaled(values, float(_ratio(call)), call.rounding), below)
-    return (store(rounded + target.zero_point, target),)
+    above, below = (
+        Requantization(
+            "tflite_single" if call.rounding == "tflite_single" else "tflite_double",
+            np.asarray(factor),
+            target.zero_point,
+            *activation_bounds(Activation.NONE, target),
+            target.dtype,
+        )
+        for factor in (_ratio(call), product_scale)
+    )
+    return above, below
 
 
 def _prelu_refused(call: Call) -> str:

@@ -7,11 +7,13 @@ import numpy as np
 from bitwright.numerics.fixed_point import wrap
 from bitwright.numerics.qparams import QuantParams
 from bitwright.numerics.quantize import expand
+from bitwright.numerics.requantize import Rounding
 from bitwright.numerics.rounding import round_half_away, to_int32
 from bitwright.program.definition import Call, Definition
 from bitwright.program.families.elementwise import infer_same
+from bitwright.program.fixed_point import Arithmetic, Requantization
 from bitwright.program.options import CastOptions
-from bitwright.program.pairs import scaled, store
+from bitwright.program.pairs import store
 from bitwright.program.tensor import DTYPES, Array, Tensor
 
 f32 = np.float32
@@ -73,23 +75,35 @@ def _quantize(call: Call) -> tuple[Array, ...]:
     """
     x, source, target = call.array(0), call.input(0), call.output
     if source.dtype == "f32":
-        return (_quantize_reals(x, target, default=call.rounding == "fp32_even"),)
+        return (_quantize_reals(x, target, call.rounding),)
     values = x.astype(np.int64) - source.zero_point
     ratio = f32(source.scale) / f32(target.scale)
     same_bytes = source.dtype == target.dtype in ("i8", "u8")
     if call.rounding == "fp32_even" and same_bytes and 2.0**-8 <= ratio <= 2.0**7:
         rounded = (values * int(np.rint(ratio * f32(256))) + 0x80) >> 8
-    else:
-        rounded = scaled(values, source.scale / target.scale, call.rounding)
-    return (store(rounded + target.zero_point, target),)
+        return (store(rounded + target.zero_point, target),)
+    return (rescaling(call).apply(values),)
 
 
-def _quantize_reals(x: Array, target: Tensor, *, default: bool) -> Array:
-    """Args: default: as LiteRT computes by default, not as its reference kernels do."""
+def rescaling(call: Call) -> Requantization:
+    """How QUANTIZE rescales integers without their zero_point, where XNNPACK leaves them to LiteRT's kernels."""
+    arithmetic: Arithmetic = "tflite_single" if call.rounding == "tflite_single" else "tflite_double"
+    source, target = call.input(0), call.output
+    bounds = np.iinfo(DTYPES[target.dtype])
+    multiplier = np.asarray(source.scale / target.scale)
+    return Requantization(arithmetic, multiplier, target.zero_point, int(bounds.min), int(bounds.max), target.dtype)
+
+
+def takes_inverse(target: Tensor, rounding: Rounding) -> bool:
+    """Whether QUANTIZE multiplies reals by 1 / scale, ties to even, and not divides them, ties away from zero."""
+    return rounding == "fp32_even" and _parameters(target).axis is None and target.dtype != "i4"
+
+
+def _quantize_reals(x: Array, target: Tensor, rounding: Rounding) -> Array:
     qparams = _parameters(target)
     scale, zero_point = expand(qparams, x.shape)
     with np.errstate(over="ignore", invalid="ignore"):
-        if default and qparams.axis is None and target.dtype != "i4":
+        if takes_inverse(target, rounding):
             real = np.rint(x * (f32(1) / scale))
             if target.dtype != "i16":
                 real = np.where(real < 512, np.maximum(real, -512), 512)

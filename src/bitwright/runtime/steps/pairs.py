@@ -40,8 +40,6 @@ _LONG_ROW, _MOST_WRITTEN_OUT = 256, 1 << 16
 
 def _pair(call: Call) -> Steps | str:
     kind, target = call.operator.kind, call.output
-    if len(target.shape) > 6:
-        return "more than six dimensions"
     if any(tensor is None or tensor.dtype not in TYPES for tensor in (*call.inputs, target)):
         return f"no kernel for {call.input(0).dtype}"
     index = _only_operand(call)
