@@ -6,15 +6,8 @@ namespace {
 
 using Bias = Array<std::int64_t>;
 
-void add(Plan& plan, int x, int y, const conv::Placement& placement, const Array<std::int8_t>& weights,
-         const Bias& bias, const Requant& requant) {
-    const bool is_wide = conv16::is_wide(placement.shape, weights.data(), bias.data(), requant.rounding);
-    const conv16::Kernel& kernel = conv16::select(plan.isa(), placement.shape, is_wide);
-    plan.add(std::make_unique<conv16::Conv16Step>(kernel, x, y, placement, weights.data(), bias.data(), requant));
-}
-
 void convolve(Plan& plan, int x, int y, const Array<std::int8_t>& weights, const Bias& bias, const Requant& requant,
-              Pair stride, Pair dilation, Pair padding, std::int32_t groups) {
+              Pair stride, Pair dilation, Pair padding, std::int32_t groups, Pair y_first, Pair y_step) {
     const auto size = [&](std::size_t axis) { return static_cast<std::int32_t>(weights.shape(axis)); };
     const conv::Window window{
         .repeats = 1,
@@ -29,7 +22,9 @@ void convolve(Plan& plan, int x, int y, const Array<std::int8_t>& weights, const
         .top = padding.first,
         .left = padding.second,
     };
-    add(plan, x, y, conv::place(plan.tensor(x), plan.tensor(y), window), weights, bias, requant);
+    const conv::Phase phase{y_first.first, y_first.second, y_step.first, y_step.second};
+    plan.add(conv16::make_step(plan.isa(), x, y, conv::place(plan.tensor(x), plan.tensor(y), window, phase),
+                               weights.data(), bias.data(), requant));
 }
 
 void fully_connected(Plan& plan, int x, int y, const Array<std::int8_t>& weights, const Bias& bias,
@@ -45,16 +40,17 @@ void fully_connected(Plan& plan, int x, int y, const Array<std::int8_t>& weights
         return tensor;
     };
     const conv::Window window{1, 1, 1, static_cast<std::int32_t>(depth), 1, 1, 1, 1, 1, 0, 0};
-    add(plan, x, y, conv::place(as_rows(x, depth), as_rows(y, outputs), window), weights, bias, requant);
+    plan.add(conv16::make_step(plan.isa(), x, y, conv::place(as_rows(x, depth), as_rows(y, outputs), window),
+                               weights.data(), bias.data(), requant));
 }
 
 }  // namespace
 
 void bind_conv16(PlanClass& plan) {
     plan.def("conv16", &convolve, "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "stride"_a, "dilation"_a,
-             "padding"_a, "groups"_a,
+             "padding"_a, "groups"_a, "y_first"_a = Pair{0, 0}, "y_step"_a = Pair{1, 1},
              "A convolution of 16-bit images: weights i8[O,KH,KW,I], bias i64[O]; padding is (top, left) and lies "
-             "around x in memory.");
+             "around x in memory.\nPixels of y are written from y_first on, every y_step.");
     plan.def("fully_connected16", &fully_connected, "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "rows"_a,
              "16-bit rows of x by weights i8[O,K]; x and y hold them without gaps.");
 }

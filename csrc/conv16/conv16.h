@@ -1,8 +1,8 @@
 // The family of convolutions of 16-bit images: how columns are cut so that 32 bits hold partial sums, how depthwise
 // weights are laid out, and the table of kernels.
 //
-// Rows, columns, panels and blocks are those of conv/conv.h; a step is 2 values of k. A product of 16 by 8 bits has 23
-// bits, so that 32 hold the sum of 511 of any, and of many more where weights are small. Where the weights and bias of
+// Rows, columns, panels and blocks are those of conv/conv.h; a step is 2 values of k. 32 bits hold
+// the sum of any 511 products of 16 by 8 bits, and of many more where weights are small. Where the weights and bias of
 // a layer keep all its sums within 32 bits, or its rounding takes only 32 bits of them, it is summed in one go; else
 // its sums are wide: columns are cut into chunks, and 64 bits hold the sum of their sums.
 //
@@ -20,7 +20,7 @@ namespace bitwright::conv16 {
 enum class Method : std::uint8_t { conv, depthwise };
 
 // Steps of a column whose rows lie contiguously.
-struct Run {
+struct Piece {
     std::int64_t x_offset;  // from where the window begins, in elements
     std::int32_t steps;
 };
@@ -28,14 +28,14 @@ struct Run {
 struct Layout {
     conv::Layout of;                    // depthwise: `segments` are the taps, and there are `steps` pairs of them
     std::vector<std::int32_t> channel;  // of each lane, -1 for padding
-    std::vector<Run> runs;
-    std::vector<std::int32_t> chunks;  // of runs: where each ends
+    std::vector<Piece> pieces;
+    std::vector<std::int32_t> chunks;  // of pieces: where each ends
     bool is_wide = false;
 };
 
 // What a kernel gets: all of it lives as long as the step.
 struct Call : conv::Call {  // x and y have 16-bit elements; narrows: see narrows(); bias: 0 where sums are wide
-    const Run* runs;
+    const Piece* pieces;
     const std::int32_t* chunks;
     std::int32_t chunk_count;
     const std::int64_t* wide_bias;  // one a lane where sums are wide, else null; one a channel for the reference
@@ -65,7 +65,10 @@ void pack(const bw_conv_shape& shape, const Kernel& kernel, const Layout& layout
 #include "conv16/kernels.inc"
 #undef BW_CONV16_KERNEL
 
-// The fastest kernel that `isa` allows. Those for a filter a channel take no wide sums.
+// Whether a kernel is one for such a convolution: those with a filter a channel take no wide sums.
+bool takes(const Kernel& kernel, const bw_conv_shape& shape, bool is_wide);
+
+// The fastest kernel that `isa` allows.
 const Kernel& select(Isa isa, const bw_conv_shape& shape, bool is_wide);
 
 }  // namespace bitwright::conv16

@@ -39,7 +39,7 @@ std::vector<std::int64_t> find_cuts(const bw_conv_shape& s, const std::int8_t* w
     return ends;
 }
 
-void cut_runs(const std::vector<std::int64_t>& ends, Layout& layout) {
+void cut_pieces(const std::vector<std::int64_t>& ends, Layout& layout) {
     const std::int64_t length = layout.of.segment_length;
     std::int64_t k = 0;
     auto end = ends.begin();
@@ -47,9 +47,9 @@ void cut_runs(const std::vector<std::int64_t>& ends, Layout& layout) {
         const std::int64_t begin = k;
         while (k < begin + length) {
             const std::int64_t next = std::min(begin + length, *end);
-            layout.runs.push_back({segment + k - begin, divide_up(next - k, 2)});
+            layout.pieces.push_back({segment + k - begin, divide_up(next - k, 2)});
             k = next;
-            if (k == *end) layout.chunks.push_back(static_cast<std::int32_t>(layout.runs.size())), ++end;
+            if (k == *end) layout.chunks.push_back(static_cast<std::int32_t>(layout.pieces.size())), ++end;
         }
     }
 }
@@ -129,7 +129,8 @@ Layout lay_out(const bw_conv_shape& shape, const Kernel& kernel, const std::int8
         layout.of = lay_out_depthwise(shape, *kernel.cut);
     } else {
         layout.of = conv::lay_out(shape, *kernel.cut);
-        cut_runs(is_wide ? find_cuts(shape, weights, layout.of.segment_length) : std::vector{depth_of(shape)}, layout);
+        cut_pieces(is_wide ? find_cuts(shape, weights, layout.of.segment_length) : std::vector{depth_of(shape)},
+                   layout);
     }
     layout.channel.assign(static_cast<std::size_t>(layout.of.lanes), -1);
     for (const conv::Panel& panel : layout.of.panels)
@@ -150,11 +151,14 @@ void pack(const bw_conv_shape& shape, const Kernel& kernel, const Layout& layout
     }
 }
 
+bool takes(const Kernel& kernel, const bw_conv_shape& shape, bool is_wide) {
+    return kernel.method == Method::conv || (shape.groups == shape.o && shape.i == 1 && shape.o > 1 && !is_wide);
+}
+
 const Kernel& select(Isa isa, const bw_conv_shape& shape, bool is_wide) {
-    const bool is_depthwise = shape.groups == shape.o && shape.i == 1 && shape.o > 1 && !is_wide;
     const Kernel* best = nullptr;
 #define BW_CONV16_KERNEL(set, name) \
-    if (Isa::set <= isa && (name.method == Method::conv || is_depthwise)) best = &name;
+    if (Isa::set <= isa && takes(name, shape, is_wide)) best = &name;
 #include "conv16/kernels.inc"
 #undef BW_CONV16_KERNEL
     return *best;

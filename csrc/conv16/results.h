@@ -9,23 +9,16 @@
 namespace bitwright::conv16 {
 namespace {
 
-// A few pixels by one panel: where their windows begin, and their results.
+// A few pixels by one panel.
 struct Tile {
-    static constexpr int most_rows = 12;
     const Call* call;
     const conv::Panel* panel;
-    const std::int16_t* rows[most_rows];
-    std::int16_t* results[most_rows];
+    const std::int64_t* x_offsets;  // where their windows begin, and their results, of the first channel
+    const std::int64_t* y_offsets;
 
-    // Pixels [begin, end) of a block.
-    Tile(const Call& c, const conv::Panel& p, const conv::Block& block, int begin, int end) : call(&c), panel(&p) {
-        const auto* const x = reinterpret_cast<const std::int16_t*>(c.x) + p.x_offset;
-        auto* const y = reinterpret_cast<std::int16_t*>(c.y) + p.channel;
-        for (int i = begin; i < end; ++i) {
-            rows[i - begin] = x + block.x_offsets[i];
-            results[i - begin] = y + block.y_offsets[i];
-        }
-    }
+    // Of the panel's first channel in pixel 0 of the image.
+    const std::int16_t* x() const { return reinterpret_cast<const std::int16_t*>(call->x) + panel->x_offset; }
+    std::int16_t* y() const { return reinterpret_cast<std::int16_t*>(call->y) + panel->channel; }
 };
 
 // How lanes follow each other in two vectors of sums: as channels do, or as interleaving has them.
@@ -42,15 +35,17 @@ template <class V, Order order, int Rows, int Vectors>
 inline void store_narrow(const Tile& tile, const typename V::Ints (&sums)[Rows][Vectors]) {
     const bw_requant& r = *tile.call->requant;
     const auto low = V::splat(r.qmin), high = V::splat(r.qmax);
+    const std::int64_t* const y_offsets = tile.y_offsets;
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; v += 2) {
         const int next = v + 1 < Vectors ? v + 1 : v, channels = tile.panel->channels - v * V::lanes;
+        std::int16_t* const y = tile.y() + v * V::lanes;
         const typename V::Narrow first(r, tile.panel->lane + v * V::lanes);
         const typename V::Narrow second(r, tile.panel->lane + next * V::lanes);
 #pragma GCC unroll 12
         for (int row = 0; row < Rows; ++row) {
             const auto packed = pack<V, order>(first.round(sums[row][v]), second.round(sums[row][next]));
-            V::store_first(tile.results[row] + v * V::lanes, V::clamp(packed, low, high), channels);
+            V::store_first(y + y_offsets[row], V::clamp(packed, low, high), channels);
         }
     }
 }
@@ -73,7 +68,7 @@ __attribute__((noinline)) void store_any(const Tile& tile, const Sum* sums, int 
     for (int row = 0; row < rows; ++row)
         for (int v = 0; v < vectors; v += 2) {
             const auto first = requantized(row, v), second = v + 1 < vectors ? requantized(row, v + 1) : first;
-            V::store_first(tile.results[row] + v * V::lanes, pack<V, order>(first, second),
+            V::store_first(tile.y() + tile.y_offsets[row] + v * V::lanes, pack<V, order>(first, second),
                            tile.panel->channels - v * V::lanes);
         }
 }

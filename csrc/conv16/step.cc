@@ -6,9 +6,15 @@
 
 namespace bitwright::conv16 {
 
+std::unique_ptr<Step> make_step(Isa isa, int x, int y, const conv::Placement& placement, const std::int8_t* weights,
+                                const std::int64_t* bias, const Requant& requant) {
+    const Kernel& kernel = select(isa, placement.shape, is_wide(placement.shape, weights, bias, requant.rounding));
+    return std::make_unique<Conv16Step>(kernel, x, y, placement, weights, bias, requant);
+}
+
 Conv16Step::Conv16Step(const Kernel& kernel, int x, int y, const conv::Placement& placement, const std::int8_t* weights,
                        const std::int64_t* bias, const Requant& requant)
-    : kernel_(kernel), x_(x), y_(y), shape_(placement.shape), start_(placement.start) {
+    : kernel_(kernel), x_(x), y_(y), shape_(placement.shape), start_(placement.start), y_start_(placement.y_start) {
     const auto channels = static_cast<std::size_t>(shape_.o);
     if (kernel_.cut == nullptr) {
         weights_ = Buffer(channels * static_cast<std::size_t>(shape_.kh * shape_.kw * shape_.i));
@@ -34,7 +40,7 @@ std::size_t Conv16Step::scratch_bytes() const {
     return kernel_.cut == nullptr ? 0 : conv::block_scratch_bytes(layout_.of);
 }
 
-void Conv16Step::run(const bitwright::Run& run, int first, int last, std::byte* scratch) const {
+void Conv16Step::run(const Run& run, int first, int last, std::byte* scratch) const {
     Call call{};
     call.shape = &shape_;
     call.panels = layout_.of.panels.data();
@@ -50,8 +56,8 @@ void Conv16Step::run(const bitwright::Run& run, int first, int last, std::byte* 
     call.requant = &view_;
     call.narrows = narrows_;
     call.x = reinterpret_cast<const std::uint8_t*>(run.at<const std::int16_t>(x_) + start_);
-    call.y = run.at<std::uint8_t>(y_);
-    call.runs = layout_.runs.data();
+    call.y = reinterpret_cast<std::uint8_t*>(run.at<std::int16_t>(y_) + y_start_);
+    call.pieces = layout_.pieces.data();
     call.chunks = layout_.chunks.data();
     call.chunk_count = static_cast<std::int32_t>(layout_.chunks.size());
     call.wide_bias = wide_bias_.empty() ? nullptr : wide_bias_.data();

@@ -21,7 +21,7 @@ class Conv16Step final : public Step {
     const Kernel& kernel_;
     const int x_, y_;
     const bw_conv_shape shape_;
-    const std::int64_t start_;
+    const std::int64_t start_, y_start_;
     Layout layout_;
     Buffer weights_;
     std::vector<std::int32_t> bias_;
@@ -30,5 +30,9 @@ class Conv16Step final : public Step {
     bw_requant view_{};
     bool narrows_ = false;
 };
+
+// The fastest step for a convolution.
+std::unique_ptr<Step> make_step(Isa isa, int x, int y, const conv::Placement& placement, const std::int8_t* weights,
+                                const std::int64_t* bias, const Requant& requant);
 
 }  // namespace bitwright::conv16

@@ -13,16 +13,16 @@ template <class V>
 constexpr conv::Cut cut_for{
     .lanes = V::lanes, .step = 2, .bytes = 2, .most_vectors = V::most_vectors, .joined = false, .whole = 1};
 
-// Adds the products of the runs [run, last) to sums. Returns the weights that follow.
+// Adds the products of the pieces [piece, last) to sums. Returns the weights that follow.
 template <class V, int Rows, int Vectors>
-inline const std::byte* multiply(const Tile& tile, const Run* run, const Run* last, const std::byte* weights,
+inline const std::byte* multiply(const Tile& tile, const Piece* piece, const Piece* last, const std::byte* weights,
                                  typename V::Ints (&sums)[Rows][Vectors]) {
     constexpr int vector_bytes = V::lanes * 4;
-    for (; run != last; ++run) {
+    for (; piece != last; ++piece) {
         const std::int16_t* row[Rows];
 #pragma GCC unroll 12
-        for (int r = 0; r < Rows; ++r) row[r] = tile.rows[r] + run->x_offset;
-        const std::int64_t length = 2 * static_cast<std::int64_t>(run->steps);
+        for (int r = 0; r < Rows; ++r) row[r] = tile.x() + tile.x_offsets[r] + piece->x_offset;
+        const std::int64_t length = 2 * static_cast<std::int64_t>(piece->steps);
         for (std::int64_t k = 0; k < length; k += 2) {
             typename V::Ints columns[Vectors];
 #pragma GCC unroll 4
@@ -51,7 +51,7 @@ void run_tile(const Tile& tile) {
     const Call& call = *tile.call;
     constexpr int row_lanes = Vectors * V::lanes;
     alignas(64) std::int64_t wide[Rows * row_lanes];
-    const Run* run = call.runs;
+    const Piece* piece = call.pieces;
     const std::byte* weights = call.weights + tile.panel->weights;
     typename V::Ints sums[Rows][Vectors];
     for (int chunk = 0; chunk < call.chunk_count; ++chunk) {
@@ -61,10 +61,10 @@ void run_tile(const Tile& tile) {
 #pragma GCC unroll 12
             for (int r = 0; r < Rows; ++r) sums[r][v] = start;
         }
-        const Run* const last = call.runs + call.chunks[chunk];
-        weights = multiply<V, Rows, Vectors>(tile, run, last, weights, sums);
+        const Piece* const last = call.pieces + call.chunks[chunk];
+        weights = multiply<V, Rows, Vectors>(tile, piece, last, weights, sums);
         if (call.wide_bias == nullptr) return store_results<V, Order::channels>(tile, sums);
-        run = last;
+        piece = last;
         if (chunk == 0)
             for (int r = 0; r < Rows; ++r)
                 __builtin_memcpy(wide + r * row_lanes, call.wide_bias + tile.panel->lane, row_lanes * 8);
@@ -79,11 +79,12 @@ void run_tile(const Tile& tile) {
     store_any<V, Order::channels>(tile, wide, Rows);
 }
 
+constexpr int most_tile_rows = 12;
 using RunTile = void (*)(const Tile&);
 
 template <class V>
 struct Tiles {
-    RunTile of[V::most_vectors + 1][Tile::most_rows + 1]{};
+    RunTile of[V::most_vectors + 1][most_tile_rows + 1]{};
 
     constexpr Tiles() { fill(std::make_integer_sequence<int, V::most_vectors>()); }
 
@@ -109,7 +110,7 @@ void run_conv(const Call& call, int first, int last, std::byte* scratch) {
             const int most = V::most_rows[panel.vectors], count = (block.pixels + most - 1) / most;
             for (int t = 0, begin = 0; t < count; ++t) {
                 const int end = static_cast<int>(static_cast<std::int64_t>(block.pixels) * (t + 1) / count);
-                tiles.of[panel.vectors][end - begin](Tile(call, panel, block, begin, end));
+                tiles.of[panel.vectors][end - begin]({&call, &panel, block.x_offsets + begin, block.y_offsets + begin});
                 begin = end;
             }
         }

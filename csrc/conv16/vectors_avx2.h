@@ -24,6 +24,7 @@ struct Avx2 {
         return _mm256_set1_epi32(pair);
     }
     static Ints add_products(Ints sums, Ints a, Ints b) { return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)); }
+    static void keep(Ints& values) { __asm__("" : "+x"(values)); }
     // Row after row: the compiler would have all products first, and not enough registers.
     static void keep_order(Ints& sums, Ints& column) { __asm__("" : "+x"(sums), "+x"(column)); }
     static Ints interleave_low(Ints a, Ints b) { return _mm256_unpacklo_epi16(a, b); }

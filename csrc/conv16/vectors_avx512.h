@@ -25,6 +25,8 @@ struct Avx512 {
         return _mm512_set1_epi32(pair);
     }
     static Ints add_products(Ints sums, Ints a, Ints b) { return _mm512_dpwssd_epi32(sums, a, b); }
+    // In a register: the compiler would load twice what two instructions take from memory.
+    static void keep(Ints& values) { __asm__("" : "+v"(values)); }
     // Nothing: the compiler keeps to the order of instructions by itself.
     static void keep_order(Ints&, Ints&) {}
     static Ints interleave_low(Ints a, Ints b) { return _mm512_unpacklo_epi16(a, b); }

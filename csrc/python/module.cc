@@ -2,6 +2,7 @@
 // checked only what would read or write out of bounds.
 #include <stdexcept>
 
+#include "conv/folding.h"
 #include "python/bind.h"
 #include "python/buffers.h"
 #include "python/face.h"
@@ -82,6 +83,20 @@ NB_MODULE(_engine, m) {
         "usable_isa", [] { return std::string(isa_names[static_cast<int>(usable_isa())]); },
         "detected_isa(), capped by the environment variable BITWRIGHT_ISA.");
     m.def("environment_cap_is_valid", &environment_cap_is_valid);
+
+    m.def(
+        "fold_bias",
+        [](Array<std::int8_t> weights, Array<std::int32_t> bias, std::int64_t zero_point,
+           nb::ndarray<std::int32_t, nb::c_contig, nb::device::cpu> folded) {
+            const std::size_t channels = folded.size();
+            if (bias.size() != channels || (channels && weights.size() % channels))
+                throw std::invalid_argument("weights, bias and result have one entry a channel");
+            const std::size_t depth = channels ? weights.size() / channels : 0;
+            for (std::size_t o = 0; o < channels; ++o)
+                folded.data()[o] = conv::folded(bias.data()[o], weights.data() + o * depth, depth, zero_point);
+        },
+        "weights"_a, "bias"_a, "zero_point"_a, "folded"_a,
+        "bias - zero_point * sum of weights of each channel, modulo 2^32: weights i8[O,...], bias i32[O].");
 
     nb::class_<Requant>(m, "Requant")
         .def(

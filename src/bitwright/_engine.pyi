@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 def detected_isa() -> str: ...
 def usable_isa() -> str: ...
 def environment_cap_is_valid() -> bool: ...
+def fold_bias(
+    weights: NDArray[np.int8], bias: NDArray[np.int32], zero_point: int, folded: NDArray[np.int32]
+) -> None: ...
 
 class Requant:
     def __init__(
@@ -55,6 +58,23 @@ class Plan:
     ) -> None: ...
     def fully_connected(
         self, x: int, y: int, weights: NDArray[np.int8], bias: NDArray[np.int32], requant: Requant, rows: int
+    ) -> None: ...
+    def conv16(
+        self,
+        x: int,
+        y: int,
+        weights: NDArray[np.int8],
+        bias: NDArray[np.int64],
+        requant: Requant,
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
+        padding: tuple[int, int],
+        groups: int,
+        y_first: tuple[int, int] = (0, 0),
+        y_step: tuple[int, int] = (1, 1),
+    ) -> None: ...
+    def fully_connected16(
+        self, x: int, y: int, weights: NDArray[np.int8], bias: NDArray[np.int64], requant: Requant, rows: int
     ) -> None: ...
     def depthwise(
         self,

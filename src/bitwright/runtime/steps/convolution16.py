@@ -1,0 +1,42 @@
+"""What 16-bit data change about the steps of convolutions: bias and sums have 64 bits, weights are not split."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.numerics.fixed_point import wrap
+from bitwright.numerics.requantize import quantize_multiplier
+from bitwright.program.fixed_point import Requantization
+from bitwright.program.tensor import Array
+
+#: A bias lies in [-_LIMIT, _LIMIT): sums then have 48 bits, and with the 15 of a multiplier 63.
+_LIMIT = 1 << 46
+_MOST_SHIFT = 7
+
+
+def width_reason(how: Requantization, bias: Array | None) -> str:
+    """Why 64 bits do not hold what becomes of the sums of 16-bit data."""
+    if how.arithmetic != "tflite_int64":
+        return ""
+    if bias is not None and bool(((bias < -_LIMIT) | (bias >= _LIMIT)).any()):
+        return "the bias has more than 47 bits"
+    _, shift = quantize_multiplier(how.real_multiplier)
+    if np.max(shift) > _MOST_SHIFT:
+        return f"results are on a scale more than {1 << _MOST_SHIFT} times finer than that of their sums"
+    return ""
+
+
+def wide_operands(weights: NDArray[np.int8], bias: Array | None, how: Requantization) -> dict[str, object]:
+    """`weights` and `bias` as kernels take them.
+
+    Args:
+        weights: i8[O,...].
+        bias: [O]; None is zeros. Where sums are 32 bits wide, it wraps.
+        how: sums become integers.
+    """
+    if bias is None:
+        wide = np.zeros(len(weights), np.int64)
+    else:
+        wide = bias.astype(np.int64) if how.arithmetic == "tflite_int64" else wrap(bias)
+    return {"weights": np.ascontiguousarray(weights), "bias": wide}
