@@ -12,7 +12,7 @@ void bind_conv(PlanClass& plan) {
             const conv::Window window{size(1),         size(2),       size(3),       size(4),
                                       groups,          stride.first,  stride.second, dilation.first,
                                       dilation.second, padding.first, padding.second};
-            self.add(conv::make_step(self.isa(), x, y,
+            self.add(conv::make_step(self.memory(), self.isa(), x, y,
                                      conv::place(self.tensor(x), self.tensor(y), window,
                                                  {y_first.first, y_first.second, y_step.first, y_step.second}),
                                      weights.data(), bias.data(), requant));
@@ -47,8 +47,9 @@ void bind_conv(PlanClass& plan) {
                                       1,
                                       0,
                                       0};
-            self.add(conv::make_step(self.isa(), x, y, conv::place(as_rows(x, depth), as_rows(y, outputs), window),
-                                     weights.data(), bias.data(), requant));
+            self.add(conv::make_step(self.memory(), self.isa(), x, y,
+                                     conv::place(as_rows(x, depth), as_rows(y, outputs), window), weights.data(),
+                                     bias.data(), requant));
         },
         "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "rows"_a,
         "Rows of x by weights i8[O,R,1,1,K]; x and y hold them without gaps.");

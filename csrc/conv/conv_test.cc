@@ -116,7 +116,8 @@ void check(const Kernel& kernel, const Case& t, Random& random) {
     bw_conv_reference(&placement.shape, data.data(), weights.data(), bias.data(), &view,
                       expected.data() + placement.y_start);
 
-    const ConvStep step(kernel, 0, 1, placement, weights.data(), bias.data(), requant);
+    Memory memory;
+    const ConvStep step(memory, kernel, 0, 1, placement, weights.data(), bias.data(), requant);
     std::byte* tensors[] = {reinterpret_cast<std::byte*>(data.data() - placement.start),
                             reinterpret_cast<std::byte*>(found.data())};
     const Buffer scratch(step.scratch_bytes());

@@ -35,26 +35,29 @@ Placement place(const Tensor& x, const Tensor& y, const Window& window, const Ph
     return {shape, -window.top * in.sh - window.left * in.sw, y_start};
 }
 
-std::unique_ptr<Step> make_step(Isa isa, int x, int y, const Placement& placement, const std::int8_t* weights,
-                                const std::int32_t* bias, const Requant& requant) {
+std::unique_ptr<Step> make_step(Memory& memory, Isa isa, int x, int y, const Placement& placement,
+                                const std::int8_t* weights, const std::int32_t* bias, const Requant& requant) {
     if (placement.y_start == 0 && winograd::takes(isa, placement.shape, weights))
-        return std::make_unique<winograd::WinogradStep>(x, placement.start, y, placement.shape, weights, bias, requant);
-    return std::make_unique<ConvStep>(select(isa), x, y, placement, weights, bias, requant);
+        return std::make_unique<winograd::WinogradStep>(memory, x, placement.start, y, placement.shape, weights, bias,
+                                                        requant);
+    return std::make_unique<ConvStep>(memory, select(isa), x, y, placement, weights, bias, requant);
 }
 
-ConvStep::ConvStep(const Kernel& kernel, int x, int y, const Placement& placement, const std::int8_t* weights,
-                   const std::int32_t* bias, const Requant& requant)
+ConvStep::ConvStep(Memory& memory, const Kernel& kernel, int x, int y, const Placement& placement,
+                   const std::int8_t* weights, const std::int32_t* bias, const Requant& requant)
     : kernel_(kernel), x_(x), y_(y), shape_(placement.shape), start_(placement.start), y_start_(placement.y_start) {
     const auto channels = static_cast<std::size_t>(shape_.o);
     if (kernel_.cut == nullptr) {
-        weights_ = Buffer(channels * static_cast<std::size_t>(shape_.repeats * shape_.kh * shape_.kw * shape_.i));
-        std::memcpy(weights_.data(), weights, weights_.bytes());
+        const std::size_t bytes =
+            channels * static_cast<std::size_t>(shape_.repeats * shape_.kh * shape_.kw * shape_.i);
+        weights_ = memory.take(bytes);
+        std::memcpy(weights_, weights, bytes);
         bias_.assign(bias, bias + channels);
         requant_ = requant;
     } else {
         layout_ = lay_out(shape_, *kernel_.cut);
-        weights_ = Buffer(static_cast<std::size_t>(layout_.weights_bytes));
-        pack(shape_, *kernel_.cut, layout_, weights, weights_.data());
+        weights_ = memory.take(static_cast<std::size_t>(layout_.weights_bytes));
+        pack(shape_, *kernel_.cut, layout_, weights, weights_);
         std::vector<std::int32_t> of_lane(static_cast<std::size_t>(layout_.lanes), -1);
         for (const Panel& panel : layout_.panels)
             for (std::int32_t c = 0; c < panel.channels; ++c)
@@ -76,7 +79,7 @@ void ConvStep::run(const Run& run, int first, int last, std::byte* scratch) cons
                     layout_.steps,
                     layout_.block_pixels,
                     layout_.panel_groups,
-                    weights_.data(),
+                    weights_,
                     bias_.data(),
                     &view_,
                     narrows_,

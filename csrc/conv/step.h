@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conv/conv.h"
+#include "engine/memory.h"
 #include "engine/requant.h"
 #include "engine/step.h"
 
@@ -28,7 +29,7 @@ Placement place(const Tensor& x, const Tensor& y, const Window& window, const Ph
 class ConvStep final : public Step {
   public:
     // weights i8[O,R,KH,KW,I], bias i32[O] (see conv/reference.h).
-    ConvStep(const Kernel& kernel, int x, int y, const Placement& placement, const std::int8_t* weights,
+    ConvStep(Memory& memory, const Kernel& kernel, int x, int y, const Placement& placement, const std::int8_t* weights,
              const std::int32_t* bias, const Requant& requant);
 
     std::string name() const override { return kernel_.name; }
@@ -42,7 +43,7 @@ class ConvStep final : public Step {
     const bw_conv_shape shape_;
     const std::int64_t start_, y_start_;
     Layout layout_;
-    Buffer weights_;
+    std::byte* weights_;  // in the plan's memory
     std::vector<std::int32_t> bias_;
     Requant requant_;
     bw_requant view_{};
@@ -50,7 +51,7 @@ class ConvStep final : public Step {
 };
 
 // The fastest step for a convolution.
-std::unique_ptr<Step> make_step(Isa isa, int x, int y, const Placement& placement, const std::int8_t* weights,
-                                const std::int32_t* bias, const Requant& requant);
+std::unique_ptr<Step> make_step(Memory& memory, Isa isa, int x, int y, const Placement& placement,
+                                const std::int8_t* weights, const std::int32_t* bias, const Requant& requant);
 
 }  // namespace bitwright::conv

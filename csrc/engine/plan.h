@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/memory.h"
 #include "engine/pool.h"
 #include "engine/step.h"
 
@@ -26,6 +27,8 @@ class Plan {
     void add(std::unique_ptr<Step> step);
 
     Isa isa() const { return isa_; }
+    // What steps keep as long as the plan lives.
+    Memory& memory() { return memory_; }
     const Tensor& tensor(int number) const { return tensors_.at(static_cast<std::size_t>(number)); }
     std::span<const std::unique_ptr<Step>> steps() const { return steps_; }
     std::int64_t arena_bytes() const { return arena_bytes_; }
@@ -52,6 +55,7 @@ class Plan {
 
     const Isa isa_;
     const std::int64_t arena_bytes_;
+    Memory memory_;
     std::vector<Tensor> tensors_;
     std::vector<Buffer> constants_;
     std::vector<std::pair<int, int>> external_tensors_;  // (tensor, index of the caller's array)

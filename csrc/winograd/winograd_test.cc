@@ -48,7 +48,8 @@ void check(const Case& t, Random& random) {
     const bw_requant view = requant.view();
     std::vector<std::uint8_t> expected(size(y), 77), found = expected;
     bw_conv_reference(&placement.shape, data.data(), weights.data(), bias.data(), &view, expected.data());
-    const WinogradStep step(0, placement.start, 1, placement.shape, weights.data(), bias.data(), requant);
+    Memory memory;
+    const WinogradStep step(memory, 0, placement.start, 1, placement.shape, weights.data(), bias.data(), requant);
     std::byte* tensors[] = {reinterpret_cast<std::byte*>(const_cast<std::uint8_t*>(data.data())),
                             reinterpret_cast<std::byte*>(found.data())};
     const Buffer scratch(step.scratch_bytes());
