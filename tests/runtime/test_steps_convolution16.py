@@ -50,14 +50,10 @@ def operator(
     """One operator of random weights.
 
     Args:
-        kind: of the operator.
         data, weights, results: shapes.
-        options: of the operator.
-        weights_dtype, bias_dtype: types.
         most_bias: size of its elements.
         is_per_channel: whether weights have a scale a channel.
         spread: of the results in terms of their range, about.
-        seed: of the weights.
     """
     rng = np.random.default_rng(seed)
     bounds = STORAGES[weights_dtype]
@@ -293,11 +289,7 @@ def test_padded_images_of_16_bits_are_read_with_their_border():
     ("program", "reason"),
     [
         pytest.param(conv((1, 3, 3, 4), most_bias=1 << 50), "the bias has more than 47 bits", id="bias"),
-        pytest.param(
-            conv((1, 3, 3, 4), spread=1e8),
-            "results are on a scale more than 128 times finer than that of their sums",
-            id="scale",
-        ),
+        pytest.param(conv((1, 3, 3, 4), spread=1e8), "results are over 128 times finer than their sums", id="scale"),
     ],
 )
 def test_what_64_bits_do_not_hold_is_left_to_the_reference(program, reason):

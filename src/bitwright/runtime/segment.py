@@ -69,7 +69,7 @@ class _Compiling:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     roots: dict[str, str] = field(default_factory=dict)  # alias -> what it is another name of
     borders: dict[str, Border] = field(default_factory=dict)
-    values: dict[str, str | None] = field(default_factory=dict)  # what `value` found
+    values: dict[str, str | None] = field(default_factory=dict)  # what `uses` found: roots, None for constants
 
     def tensor(self, name: str) -> Tensor:
         return self.tensors[name] if name in self.tensors else self.program.tensors[name]
@@ -83,18 +83,15 @@ class _Compiling:
         tensor = self.tensor(name)
         return tensor.data is not None and not tensor.variable
 
-    def value(self, name: str) -> str | None:
-        """The root of a value; None for a constant."""
-        if name not in self.values:
-            self.values[name] = None if self.is_constant(name) else self.root(name)
-        return self.values[name]
-
     def uses(self) -> dict[str, list[tuple[int, Step, str]]]:
         """Where each value that is no constant is read or written, by root: (index of the step, step, argument)."""
         found: dict[str, list[tuple[int, Step, str]]] = {}
+        values = self.values
         for index, (_, step) in enumerate(self.steps):
             for argument, name in step.tensors.items():
-                root = self.value(name)
+                if name not in values:
+                    values[name] = None if self.is_constant(name) else self.root(name)
+                root = values[name]
                 if root is not None:
                     found.setdefault(root, []).append((index, step, argument))
         return found
@@ -200,7 +197,8 @@ def _give_borders(work: _Compiling) -> None:
         wanted = _NO_BORDER
         for _, step, argument in uses:
             if argument in step.borders:
-                wanted = wanted.union(step.borders[argument])
+                border = step.borders[argument]
+                wanted = border if wanted == _NO_BORDER else wanted.union(border)
         if wanted == _NO_BORDER or root in aliased:
             continue
         written = any(argument in step.writes for _, step, argument in uses)

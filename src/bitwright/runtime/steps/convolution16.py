@@ -23,7 +23,7 @@ def width_reason(how: Requantization, bias: Array | None) -> str:
         return "the bias has more than 47 bits"
     _, shift = quantize_multiplier(how.real_multiplier)
     if np.max(shift) > _MOST_SHIFT:
-        return f"results are on a scale more than {1 << _MOST_SHIFT} times finer than that of their sums"
+        return f"results are over {1 << _MOST_SHIFT} times finer than their sums"
     return ""
 
 

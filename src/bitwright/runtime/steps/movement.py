@@ -33,7 +33,7 @@ from bitwright.runtime.steps.step import Alias, MakeSteps, Step, Steps
 def _reshape(call: Call) -> Steps | str:
     """RESHAPE, SQUEEZE and EXPAND_DIMS: the elements stay where they are."""
     x, y = call.input(0), call.output
-    reason = storage_reason(x, y)
+    reason = storage_reason(x)
     if reason or (call.has(1) and (reason := computed_reason(call.input(1)))):
         return reason
     if x.data is None:
@@ -66,7 +66,7 @@ def _tile(call: Call) -> Steps | str:
 
 def _broadcast_to(call: Call) -> Steps | str:
     x, y = call.input(0), call.output
-    if reason := storage_reason(x, y) or computed_reason(call.input(1)):
+    if reason := storage_reason(x) or computed_reason(call.input(1)):
         return reason
     added = len(y.shape) - len(x.shape)
     loops = [(0, 0)] * added + [(axis, int(size != 1)) for axis, size in enumerate(x.shape)]

@@ -11,9 +11,6 @@ from bitwright.program.tensor import Array, Shape, Tensor
 from bitwright.runtime.steps.step import Step
 from bitwright.runtime.steps.storage import TYPES, stored
 
-#: Dimensions that a tensor of the engine has at most.
-_MOST_DIMENSIONS = 6
-
 
 @dataclass(frozen=True)
 class View:
@@ -91,14 +88,9 @@ def positions(size: int) -> Array:
     return np.arange(size)
 
 
-def storage_reason(*tensors: Tensor) -> str:
-    """Why the engine cannot hold such tensors."""
-    for tensor in tensors:
-        if tensor.dtype not in TYPES:
-            return f"the engine stores no {tensor.dtype}"
-        if len(tensor.shape) > _MOST_DIMENSIONS:
-            return f"{tensor.name!r} has {len(tensor.shape)} dimensions, the engine takes {_MOST_DIMENSIONS}"
-    return ""
+def storage_reason(tensor: Tensor) -> str:
+    """Why the engine cannot hold such a tensor."""
+    return "" if tensor.dtype in TYPES else f"the engine stores no {tensor.dtype}"
 
 
 def computed_reason(*tensors: Tensor) -> str:

@@ -11,17 +11,17 @@ from bitwright.program.program import Program
 from bitwright.runtime.steps.step import Border, Step, Steps
 
 #: Methods whose step takes x with a border, and `padding`: how much of it lies above and left of their window.
-_WINDOWED = ("conv", "depthwise")
+_WINDOWED = ("conv", "conv16", "depthwise")
 
 
 def absorb_pads(program: Program, made: Sequence[Steps | str]) -> tuple[Steps | str, ...]:
     """The steps with those of absorbed pads left out."""
     steps = list(made)
     outputs = {port.tensor for port in program.outputs}
-    for index, operator in enumerate(program.operators):
+    for index, call in enumerate(program.calls):
+        operator = call.operator
         if operator.kind not in ("PAD", "PADV2") or isinstance(steps[index], str) or operator.outputs[0] in outputs:
             continue
-        call = Call(operator, program.operands(operator), program.results(operator), rounding=program.rounding)
         border = _border(call)
         if border is None:
             continue
@@ -38,7 +38,8 @@ def absorb_pads(program: Program, made: Sequence[Steps | str]) -> tuple[Steps | 
 def _border(call: Call) -> Border | None:
     """The border that a PAD stands for; None where it is none: other dimensions, or other values than zero_points."""
     x, y = call.input(0), call.output
-    if len(x.shape) != 4 or x.data is not None or x.qparams is None or y.qparams is None or x.dtype not in ("i8", "u8"):
+    is_image = len(x.shape) == 4 and x.data is None and x.dtype in ("i8", "u8", "i16")
+    if not is_image or x.qparams is None or y.qparams is None:
         return None
     if (x.scale, x.zero_point) != (y.scale, y.zero_point):
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from bitwright.program.definition import Call
 from bitwright.program.program import Program
 from bitwright.runtime.steps.padding import absorb_pads
 from bitwright.runtime.steps.step import MakeSteps, Steps
@@ -29,12 +28,19 @@ STEPS: dict[str, MakeSteps] = {
     kind: make for family in _FAMILIES for kind, make in import_module(f"{__package__}.{family}").STEPS.items()
 }
 
+#: Of a tensor of the engine.
+MOST_DIMENSIONS = 6
+
 
 def steps_of(program: Program) -> tuple[Steps | str, ...]:
     """The steps of each operator, or the reason for which the engine has none."""
     found: list[Steps | str] = []
-    for operator in program.operators:
-        make = STEPS.get(operator.kind)
-        call = Call(operator, program.operands(operator), program.results(operator), rounding=program.rounding)
-        found.append(f"the engine has no kernel for {operator.kind}" if make is None else make(call))
+    for call in program.calls:
+        make = STEPS.get(call.operator.kind)
+        if make is None:
+            found.append(f"the engine has no kernel for {call.operator.kind}")
+        elif any(len(tensor.shape) > MOST_DIMENSIONS for tensor in (*call.inputs, *call.outputs) if tensor is not None):
+            found.append(f"a tensor of more than {MOST_DIMENSIONS} dimensions")
+        else:
+            found.append(make(call))
     return absorb_pads(program, found)

@@ -23,7 +23,7 @@ def _slice(call: Call) -> Steps | str:
 
 def _strided_slice(call: Call) -> Steps | str:
     x, y = call.input(0), call.output
-    if reason := storage_reason(x, y):
+    if reason := storage_reason(x):
         return reason
     begin: list[int] = []
     dims, of_x, of_y = [], [], []
@@ -42,7 +42,7 @@ def _strided_slice(call: Call) -> Steps | str:
 
 def _gather(call: Call) -> Steps | str:
     x, y, indices = call.input(0), call.output, call.input(1)
-    if reason := storage_reason(x, y) or computed_reason(indices):
+    if reason := storage_reason(x) or computed_reason(indices):
         return reason
     axis, batch = gather_axes(call)
     if batch:
