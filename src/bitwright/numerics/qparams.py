@@ -94,6 +94,8 @@ class QuantParams:
             raise QuantParamsError(f"per-tensor parameters have one scale (got {scales.size})", next="give the axis")
         if block_shape is not None and len(block_shape) != scales.ndim:
             raise QuantParamsError(f"block_shape has {len(block_shape)} dimensions, scale has {scales.ndim}")
+        if not scales.size:
+            raise QuantParamsError("there is no scale", next="give one, or one per index of the axis")
         least, greatest = _extremes(scales)
         if not 0 < least <= greatest < float("inf"):  # NaN fails all
             raise scale_error()

@@ -170,7 +170,7 @@ def fp32_even(accumulator: ArrayLike, real_multiplier: ArrayLike) -> Int64s:
         real_multiplier: f32; arrays broadcast against accumulator.
 
     Returns:
-        int64 values, not saturated; the caller adds the zero_point and clamps.
+        int64 values, saturated at 2**62 alone; the caller adds the zero_point and clamps.
 
     Source: XNNPACK, qs8-requantization rndnu/fp32 (cvtps2dq and vcvtn round to even).
 
@@ -178,7 +178,7 @@ def fp32_even(accumulator: ArrayLike, real_multiplier: ArrayLike) -> Int64s:
     [62, -62, 64]
     """
     product = np.asarray(accumulator).astype(np.float32) * np.asarray(real_multiplier, dtype=np.float32)
-    return np.rint(product).astype(np.int64)
+    return np.rint(np.clip(product, np.float32(-(2.0**62)), np.float32(2.0**62))).astype(np.int64)
 
 
 def tflite_int64(accumulator: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> Int64s:

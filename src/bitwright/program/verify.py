@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bitwright.errors import BitwrightError, ModelError, UnsupportedOpError
-from bitwright.program.operator import Operator
+from bitwright.program.operator import Operator, Options
 from bitwright.program.program import Program
 from bitwright.program.registry import DEFINITIONS
 from bitwright.program.tensor import DTYPES, Tensor
 
 #: How many problems an error lists.
 LISTED = 20
+#: Sizes and attributes are 32 bits wide in TFLite.
+MOST_SIZE = 2**31 - 1
 
 
 def verify(program: Program, *, where: str | None = None) -> None:
@@ -47,6 +49,8 @@ def _tensor_problems(program: Program) -> Iterator[str]:
     for name, tensor in program.tensors.items():
         if name != tensor.name or tensor.dtype not in DTYPES or min(tensor.shape, default=0) < 0:
             yield f"tensor {name!r} has no proper name, type or shape"
+        elif max(tensor.shape, default=0) > MOST_SIZE:
+            yield f"tensor {name!r} {_shown(tensor)} has a size of more than 32 bits"
         elif tensor.data is not None and (
             tensor.data.shape != tensor.shape or tensor.data.dtype != DTYPES[tensor.dtype]
         ):
@@ -71,6 +75,8 @@ def _order_problems(program: Program) -> Iterator[str]:
     for port in program.inputs:
         if port.tensor not in program.tensors:
             yield f"input {port.name!r} is no tensor"
+        elif port.tensor in known:
+            yield f"input {port.name!r} is {port.tensor!r}, which is there already"
         known.add(port.tensor)
     for operator in program.operators:
         for name in operator.inputs:
@@ -101,16 +107,28 @@ def _call_problems(program: Program) -> Iterator[str]:
         if not isinstance(operator.options, definition.options):
             yield f"{_called(operator)} has options of another operator"
             continue
+        if wide := _wide_numbers(operator.options):
+            yield f"{_called(operator)}: {', '.join(wide)} do not fit 32 bits"
+            continue
         try:
             shapes = definition.infer(call)
+            declared = tuple([tensor.shape for tensor in call.outputs])
+            if shapes != declared:
+                yield f"{_called(operator)} gives {_listed(shapes)}, the file says {_listed(declared)}"
+            elif definition.refuse is not None and (reason := definition.refuse(call)):
+                yield f"{_called(operator)}: {reason}"
         except BitwrightError as error:
             yield f"{_called(operator)}: {error.what}"
-            continue
-        declared = tuple([tensor.shape for tensor in call.outputs])
-        if shapes != declared:
-            yield f"{_called(operator)} gives {_listed(shapes)}, the file says {_listed(declared)}"
-        elif definition.refuse is not None and (reason := definition.refuse(call)):
-            yield f"{_called(operator)}: {reason}"
+
+
+def _wide_numbers(options: Options) -> list[str]:
+    """Attributes that TFLite cannot write."""
+    return [
+        name
+        for name, value in vars(options).items()
+        for number in (value if isinstance(value, tuple) else (value,))
+        if isinstance(number, int) and not -MOST_SIZE - 1 <= number <= MOST_SIZE
+    ]
 
 
 def _called(operator: Operator) -> str:

@@ -235,6 +235,9 @@ def _infer_transpose_conv(call: Call) -> tuple[Shape, ...]:
     batch, _, _, channels = need_rank(call.input(2), 4)
     if depth != channels:
         raise ModelError(f"weights of {depth} input channels do not fit data of {channels}")
+    options = call.options(TransposeConvOptions)
+    if min(options.stride_h, options.stride_w) < 1:
+        raise ModelError(f"strides are positive (got {options.stride_h} and {options.stride_w})")
     if (shape[0], shape[3]) != (batch, results) or min(shape[1:3]) < 1:
         raise ModelError(
             f"the shape of the result {list(shape)} does not fit {list(call.input(2).shape)} and {results} filters",

@@ -30,7 +30,7 @@ from bitwright.program.lookup import interpolate, populate_16bit
 from bitwright.program.operator import Activation
 from bitwright.program.options import L2NormOptions, SoftmaxOptions
 from bitwright.program.pairs import is_quantized, pair_reason, scaled, scales_reason, store
-from bitwright.program.tensor import Array, Shape
+from bitwright.program.tensor import Array, Shape, Tensor
 
 Int64s = NDArray[np.int64]
 
@@ -44,6 +44,8 @@ def _infer(call: Call) -> tuple[Shape, ...]:
     shape = call.input(0).shape
     if not shape:
         raise ModelError(f"{call.input(0).name!r} is a scalar, not rows", next="it needs one dimension at least")
+    if not shape[-1]:
+        raise ModelError(f"{call.input(0).name!r} of {list(shape)} has rows of nothing")
     return (shape,)
 
 
@@ -88,6 +90,13 @@ def _difference_factor(scale: float, beta: float) -> tuple[int, int, int]:
     multiplier, shift = quantize_multiplier(min(beta * scale * (1 << (31 - DIFFERENCE_BITS)), 2.0**30 - 1))
     radius = ((1 << DIFFERENCE_BITS) - 1) * (1 << (31 - DIFFERENCE_BITS)) / (1 << shift)
     return multiplier, shift, -math.floor(radius)
+
+
+def _difference_reason(source: Tensor, beta: float) -> str:
+    """Why differences of an operand have no factor to Q5: LiteRT stops where it is not above 1."""
+    if beta * source.scale * (1 << (31 - DIFFERENCE_BITS)) > 1:
+        return ""
+    return f"the scale of {source.name!r} is too small (got {source.scale:.6g})"
 
 
 @dataclass(frozen=True)
@@ -197,6 +206,8 @@ def _softmax_refused(call: Call) -> str:
         return "quantized operands need a positive beta"
     if source.dtype == "i16":
         return _softmax_16bit_refused(call)
+    if reason := _difference_reason(source, call.options(SoftmaxOptions).beta):
+        return reason
     expected = {("i8", "i8"): (2.0**-8, -128)}.get((source.dtype, target.dtype))
     return _fixed_reason(call, *expected, tolerance=1e-3) if expected else ""
 
@@ -268,6 +279,8 @@ def _log_softmax_refused(call: Call) -> str:
         return reason
     if call.output.dtype == "f32":
         return ""
+    if reason := _difference_reason(call.input(0), 1.0):
+        return reason
     return _fixed_reason(call, 1 / 16, 127 if call.output.dtype == "i8" else 255)
 
 

@@ -183,11 +183,22 @@ def _extreme(call: Call, *, largest: bool) -> tuple[Array, ...]:
     return (np.asarray(np.min(call.array(0), axis=axes, keepdims=keep, initial=info.max)),)
 
 
+#: Every product is shifted right by 15 less the shift of its factor.
+_MOST_PRODUCT_SHIFT = 14
+
+
 def _refuse_product(call: Call) -> str:
     if call.input(1).dtype != "i32":
         return f"axes are i32 (got {call.input(1).dtype})"
     quantized = call.input(0).qparams is not None
-    return type_reason(call, *(("i8", "i16") if quantized else _NUMBERS))
+    reason = type_reason(call, *(("i8", "i16") if quantized else _NUMBERS))
+    if reason or not quantized:
+        return reason
+    if call.output.qparams is None:
+        return f"{call.output.name!r} has no scale"
+    if call.input(0).scale / call.output.scale ** (1.0 / max(reduced_count(call), 1)) >= 2.0**_MOST_PRODUCT_SHIFT:
+        return f"the scale of {call.output.name!r} is too small beside that of its operand"
+    return ""
 
 
 def _product(call: Call) -> tuple[Array, ...]:

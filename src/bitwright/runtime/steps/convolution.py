@@ -21,6 +21,9 @@ from bitwright.runtime.steps.storage import stored_zero_point
 #: Type of the data -> types of weights that there are kernels for.
 _WEIGHTS = {"i8": ("i8", "u8", "i4"), "u8": ("i8", "u8", "i4"), "i16": ("i8", "i4")}
 
+#: Of an image, in pixels: wider ones, of dilations beyond any image, are mostly border.
+MOST_BORDER = 1 << 12
+
 
 def constant_reason(call: Call, *indices: int) -> str:
     """Why weights or a bias can't be packed beforehand."""
@@ -112,6 +115,8 @@ def _conv(call: Call) -> Steps | str:
         return reason
     stride, dilation = (options.stride_h, options.stride_w), (options.dilation_h_factor, options.dilation_w_factor)
     border = window_border(x, weights.shape[1:3], stride, dilation, options)
+    if max(border) > MOST_BORDER:
+        return f"a border of {max(border)} pixels"
     parts = np.ascontiguousarray(split_weights(weights).swapaxes(0, 1))
     padding, groups = (border.top, border.left), x.shape[3] // weights.shape[3]
     return (

@@ -8,6 +8,7 @@ from bitwright.program.definition import Call
 from bitwright.program.families.convolution import convolution_requantization
 from bitwright.program.options import DepthwiseConv2DOptions
 from bitwright.runtime.steps.convolution import (
+    MOST_BORDER,
     bias_of,
     constant_reason,
     conv_step,
@@ -32,6 +33,8 @@ def _depthwise(call: Call) -> Steps | str:
         return reason
     stride, dilation = (options.stride_h, options.stride_w), (options.dilation_h_factor, options.dilation_w_factor)
     border = window_border(x, weights.shape[1:3], stride, dilation, options)
+    if max(border) > MOST_BORDER:
+        return f"a border of {max(border)} pixels"
     how, bias = convolution_requantization(call), bias_of(call, 2)
     if reason := width_reason(how, bias):
         return reason

@@ -85,7 +85,9 @@ def _plain(call: Call) -> Steps | str:
 def _product(call: Call) -> Steps | str:
     how = product_requantization(call)
     values = 15 if call.output.dtype == "i16" else 8
-    if how.arithmetic != "fp32_even" and not _holds(how, 2 ** (2 * values)):
+    if not np.isfinite(how.real_multiplier).all() or (
+        how.arithmetic != "fp32_even" and not _holds(how, 2 ** (2 * values))
+    ):
         return "32 bits do not hold every product"
     return _quantized(call, "product", how)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from bitwright.program.definition import Call
 from bitwright.program.program import Program
 from bitwright.runtime.steps.padding import absorb_pads
 from bitwright.runtime.steps.step import MakeSteps, Steps
@@ -29,7 +30,7 @@ STEPS: dict[str, MakeSteps] = {
 }
 
 #: Of a tensor of the engine.
-MOST_DIMENSIONS = 6
+MOST_DIMENSIONS, MOST_ELEMENTS = 6, 2**31 - 1
 
 
 def steps_of(program: Program) -> tuple[Steps | str, ...]:
@@ -39,8 +40,20 @@ def steps_of(program: Program) -> tuple[Steps | str, ...]:
         make = STEPS.get(call.operator.kind)
         if make is None:
             found.append(f"the engine has no kernel for {call.operator.kind}")
-        elif any(len(tensor.shape) > MOST_DIMENSIONS for tensor in (*call.inputs, *call.outputs) if tensor is not None):
-            found.append(f"a tensor of more than {MOST_DIMENSIONS} dimensions")
         else:
-            found.append(make(call))
+            found.append(_tensor_reason(call) or make(call))
     return absorb_pads(program, found)
+
+
+def _tensor_reason(call: Call) -> str:
+    """Why the engine does not take the tensors of a call, whatever it computes."""
+    for tensor in (*call.inputs, *call.outputs):
+        if tensor is None:
+            continue
+        if len(tensor.shape) > MOST_DIMENSIONS:
+            return f"a tensor of more than {MOST_DIMENSIONS} dimensions"
+        if tensor.elements > MOST_ELEMENTS:
+            return f"a tensor of more than {MOST_ELEMENTS} elements"
+        if tensor.variable:
+            return "the engine keeps no state"
+    return ""
