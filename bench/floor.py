@@ -9,26 +9,15 @@ and read once by each operator that takes it, which a cache or a fused operator 
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.paths import print_table, write_json
 from bench.peer_files import files_of
 from bench.zoo import MODELS, NAMES, network
+from bitwright.program.operations import operations
 from bitwright.program.program import Program
-from bitwright.program.tensor import Tensor
 from bitwright.reading import read_program
-
-#: Multiply-accumulates of an operator with operands x and result y; kinds that are not here have none.
-COUNTS: dict[str, Callable[[tuple[Tensor, ...], Tensor], int]] = {
-    "CONV_2D": lambda x, y: y.elements * math.prod(x[1].shape[1:]),
-    "DEPTHWISE_CONV_2D": lambda x, y: y.elements * math.prod(x[1].shape[1:3]),
-    "TRANSPOSE_CONV": lambda x, y: x[2].elements * math.prod(x[1].shape[:3]),
-    "FULLY_CONNECTED": lambda x, y: y.elements * x[1].shape[1],
-    "BATCH_MATMUL": lambda x, y: y.elements * x[0].elements // math.prod(y.shape[:-1]),
-}
 
 
 @dataclass(frozen=True)
@@ -60,8 +49,7 @@ def cost_of(program: Program) -> Cost:
     for operator in program.operators:
         operands = tuple(tensor for tensor in program.operands(operator) if tensor is not None)
         results = program.results(operator)
-        if operator.kind in COUNTS:
-            multiply_accumulates += COUNTS[operator.kind](operands, results[0])
+        multiply_accumulates += operations(program, operator) // 2
         activations_bytes += sum(tensor.nbytes for tensor in (*operands, *results) if tensor.data is None)
     weights_bytes = sum(tensor.nbytes for tensor in program.tensors.values() if tensor.data is not None)
     return Cost(multiply_accumulates, weights_bytes, activations_bytes)

@@ -1,4 +1,5 @@
-"""ONNX Runtime's own tool as a person would call it: quant_pre_process, then quantize_static per channel, QDQ, u8s8.
+"""ONNX Runtime's own tool as a person would call it: quant_pre_process, then quantize_static, QDQ; per channel and u8s8
+unless asked otherwise.
 
     python bench/ort_quantize.py MODEL OUTPUT SAMPLES.npy --method minmax --samples 128
 
@@ -22,6 +23,7 @@ METHODS = {
     "percentile": CalibrationMethod.Percentile,
     "entropy": CalibrationMethod.Entropy,
 }
+TYPES = {"u8": QuantType.QUInt8, "i8": QuantType.QInt8}
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
@@ -50,6 +52,9 @@ def main() -> None:
     parser.add_argument("samples_file", type=Path)
     parser.add_argument("--method", choices=METHODS, default="minmax")
     parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument("--activations", choices=TYPES, default="u8")
+    parser.add_argument("--weights", choices=TYPES, default="i8")
+    parser.add_argument("--per-tensor", action="store_true")
     arguments = parser.parse_args()
     input_name = onnx.load(arguments.model, load_external_data=False).graph.input[0].name
     with tempfile.TemporaryDirectory() as folder:
@@ -60,9 +65,9 @@ def main() -> None:
             arguments.output,
             Reader(arguments.samples_file, input_name, arguments.samples),
             quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            per_channel=not arguments.per_tensor,
+            activation_type=TYPES[arguments.activations],
+            weight_type=TYPES[arguments.weights],
             calibrate_method=METHODS[arguments.method],
         )
 

@@ -33,7 +33,7 @@ BORDERS = {
 def allowed_rooms() -> dict[str, set[str]]:
     """Room -> rooms it may import, from the table. "all of the above" means every row before, "but x" not x."""
     text = (ROOT / "docs" / "architecture.md").read_text()
-    rows = re.findall(r"^\| `([a-z_]+)(?:/|\.py)` \|[^|]*\|([^|]*)\|$", text, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z_]+)(?:/|\.pyi?)` \|[^|]*\|([^|]*)\|$", text, flags=re.MULTILINE)
     table: dict[str, set[str]] = {}
     rooms = [room for room, _ in rows]
     for room, may in rows:

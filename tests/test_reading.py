@@ -9,7 +9,12 @@ import pytest
 
 import bitwright as bw
 from bitwright.errors import ModelError, UsageError
+from bitwright.formats.tflite.write import write_tflite
+from bitwright.program.operator import Operator
+from bitwright.program.options import FullyConnectedOptions
+from bitwright.program.program import Port, Program
 from bitwright.program.reference import Reference
+from bitwright.program.tensor import Tensor
 from bitwright.reading import is_tflite, read_program
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "models"
@@ -71,3 +76,24 @@ def test_a_missing_tflite_is_told(tmp_path):
         bw.load(tmp_path / "none.tflite")
 
     assert caught.value.where == str(tmp_path / "none.tflite")
+
+
+def test_a_mapped_tflite_is_read_as_a_copied_one(tmp_path):
+    """Its constants stay in the file, which may be replaced while they are used; empty files are told as ever."""
+    path = tmp_path / "m.tflite"
+    weights = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensors = {"x": Tensor("x", (1, 3)), "w": Tensor("w", (2, 3), data=weights), "y": Tensor("y", (1, 2))}
+    operator = Operator("FULLY_CONNECTED", ("x", "w", None), ("y",), FullyConnectedOptions())
+    path.write_bytes(write_tflite(Program(tensors, (operator,), (Port("x", "x"),), (Port("y", "y"),))))
+
+    copied, mapped = read_program(path), read_program(path, mapped=True, rounding="fp32_even")
+    (tmp_path / "empty").touch()
+    (tmp_path / "empty").replace(path)
+
+    assert (copied.rounding, mapped.rounding) == ("tflite_double", "fp32_even")
+    assert mapped.operators == copied.operators
+    for program in (copied, mapped):
+        np.testing.assert_array_equal(weights, program.tensors["w"].data)
+        assert not program.tensors["w"].data.flags.writeable
+    with pytest.raises(ModelError, match="the file is empty"):
+        read_program(path, mapped=True)

@@ -11,7 +11,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright.api import Model, Recipe, Statistics, calibrate, compare, inspect, load, quantize, run, transform
+    from bitwright.api import (
+        Model,
+        Recipe,
+        Statistics,
+        benchmark,
+        calibrate,
+        compare,
+        inspect,
+        load,
+        quantize,
+        run,
+        transform,
+    )
     from bitwright.compiling import compile
     from bitwright.errors import BitwrightError
 
@@ -22,6 +34,7 @@ __all__ = [
     "Model",
     "Recipe",
     "Statistics",
+    "benchmark",
     "calibrate",
     "compare",
     "compile",

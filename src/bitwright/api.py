@@ -1,4 +1,4 @@
-"""The whole chain in a few short functions: load, calibrate, quantize, transform, compare, inspect."""
+"""The whole chain in a few short functions: load, calibrate, quantize, transform, compare, benchmark, inspect."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from bitwright.quantization.planner import make_plan, observations
 from bitwright.quantization.recipe import Recipe, recipe_for_mode
 from bitwright.quantization.target import Target, load_target
 from bitwright.reading import is_tflite, read_model, read_program
+from bitwright.report.benchmark import Benchmark, measure
 from bitwright.report.compare import compare as compare_models
 from bitwright.report.inspect import inspect as inspect_model
 from bitwright.report.inspect import inspect_program
@@ -38,6 +39,7 @@ from bitwright.report.program_sizes import sizes_of_program
 from bitwright.report.quantize_report import make_quantize_report
 from bitwright.report.sizes import Sizes, file_bytes, sizes_of
 from bitwright.running import run
+from bitwright.subjects import load_subject
 from bitwright.transforms.equalize import equalize as equalize_channels
 from bitwright.transforms.pipeline import apply_transforms, prepare
 from bitwright.transforms.untranspose_gemm import untranspose_gemm
@@ -50,6 +52,7 @@ __all__ = [
     "Model",
     "Recipe",
     "Statistics",
+    "benchmark",
     "calibrate",
     "compare",
     "inspect",
@@ -327,6 +330,28 @@ def compare(
         names=(_called(left, "a"), _called(right, "b")),
         file_bytes=(sizes[0], sizes[1]),
     )
+
+
+def benchmark(
+    model: Any, *, runtime: str = "engine", threads: int = 1, runs: int = 100, profile: bool = False, seed: int = 0
+) -> Benchmark:
+    """Time a model on random inputs, at batch 1.
+
+    Args:
+        model: a Model, a Program, or what `load` takes.
+        runtime: engine, onnxruntime or litert.
+        threads: inside one run.
+        runs: how often it is timed.
+        profile: time each layer as well, on the engine.
+        seed: of the inputs.
+
+    Raises:
+        UsageError: an unknown runtime, threads or runs below 1, a profile of another runtime than the engine.
+        ModelError, UnsupportedOpError, MissingDependencyError: the model cannot be run there.
+    """
+    name = os.fspath(model) if isinstance(model, str | os.PathLike) else getattr(model, "source", None)
+    subject = load_subject(model, runtime, threads)
+    return measure(subject, name or "model", threads=threads, runs=runs, profile=profile, seed=seed)
 
 
 def inspect(model: Any, *, target: str | None = None) -> Inspection:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitwright.errors import ModelError
-from bitwright.exporters.onnx.read import from_onnx
-from bitwright.importers.load import load_graph
-from bitwright.lowering.port_types import PORTS
-from bitwright.model import Model
 
 if TYPE_CHECKING:
+    from bitwright.model import Model
+    from bitwright.numerics.requantize import Rounding
     from bitwright.program.program import Program
+
+# A .tflite file is compiled without any graph: what graphs need is imported by the functions that make one.
 
 #: What stands at byte 4 of a .tflite file.
 IDENTIFIER = b"TFL3"
@@ -32,6 +33,8 @@ def read_model(source: Any, *, example_inputs: Any = None) -> Model:
         ModelError: it cannot be read.
         UnsupportedOpError: operators of a .tflite file that have no counterpart: all of them, each with its reason.
     """
+    from bitwright.model import Model
+
     if isinstance(source, Model):
         return source
     if is_tflite(source):
@@ -40,6 +43,9 @@ def read_model(source: Any, *, example_inputs: Any = None) -> Model:
         program = read_program(source)
         raised, plan = raise_program(program)
         return _with_port_types(Model(raised, plan, os.fspath(source), file_program=program))
+    from bitwright.exporters.onnx.read import from_onnx
+    from bitwright.importers.load import load_graph
+
     graph, path = load_graph(source, example_inputs=example_inputs)
     graph, plan = from_onnx(graph.clone() if graph is source else graph)
     return _with_port_types(Model(graph, plan, path))
@@ -47,6 +53,8 @@ def read_model(source: Any, *, example_inputs: Any = None) -> Model:
 
 def _with_port_types(model: Model) -> Model:
     """With the types of ports that its .tflite file had, where those of a side are alike."""
+    from bitwright.lowering.port_types import PORTS
+
     if model.plan is None or PORTS not in model.graph.metadata_props:
         return model
     found: list[str | None] = []
@@ -60,8 +68,15 @@ def _with_port_types(model: Model) -> Model:
     return replace(model, input_type=found[0], output_type=found[1])
 
 
-def read_program(source: str | os.PathLike[str]) -> Program:
+def read_program(
+    source: str | os.PathLike[str], *, mapped: bool = False, rounding: Rounding = "tflite_double"
+) -> Program:
     """The Program that a .tflite file spells.
+
+    Args:
+        source: the path.
+        mapped: whether constants stay in the file, which then may be replaced but not be written into.
+        rounding: the Program's.
 
     Raises:
         ModelError: the file cannot be read, or is not whole.
@@ -71,22 +86,32 @@ def read_program(source: str | os.PathLike[str]) -> Program:
 
     path = Path(source)
     try:
-        data = path.read_bytes()
+        data = _map(path) if mapped else path.read_bytes()
     except OSError as error:
         raise ModelError(
             f"the model cannot be read: {error.strerror or error}", where=str(path), next="check the path"
         ) from error
-    return read_tflite(data, where=str(path))
+    return read_tflite(data, where=str(path), rounding=rounding)
+
+
+def _map(path: Path) -> bytes | memoryview:
+    """A file in memory without a copy of it, where its file system can do that."""
+    with path.open("rb") as file:
+        try:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (ValueError, OSError):  # an empty file, a pipe
+            return file.read()
 
 
 def is_tflite(source: Any) -> bool:
-    """Whether it is the path of a .tflite file, by its first bytes; by its suffix when it cannot be opened."""
+    """Whether it is the path of a .tflite file, by its suffix or its first bytes."""
     if not isinstance(source, str | os.PathLike):
         return False
     path = Path(source)
+    if path.suffix.lower() == ".tflite":
+        return not path.is_dir()
     try:
         with open(path, "rb") as handle:
-            head = handle.read(8)
+            return handle.read(8)[4:8] == IDENTIFIER
     except OSError:
-        return path.suffix.lower() == ".tflite" and not path.is_dir()
-    return head[4:8] == IDENTIFIER or path.suffix.lower() == ".tflite"
+        return False

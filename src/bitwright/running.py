@@ -1,4 +1,4 @@
-"""Running: a model on arrays, by the numpy references or by a runtime that is installed."""
+"""Running: a model on arrays, by the engine, the numpy references or a runtime that is installed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.errors import SampleError, UsageError
+from bitwright.compiling import compile
+from bitwright.errors import SampleError, UnsupportedOpError, UsageError
 from bitwright.graph.io import atomic_output
 from bitwright.lowering.layout import LAYOUT, PortLayouts, layouts_against, layouts_of, read_layouts
 from bitwright.model import Model
@@ -20,14 +21,16 @@ from bitwright.program.program import Program
 from bitwright.reading import is_tflite, read_model, read_program
 from bitwright.report.runners import OnnxRunner
 from bitwright.runtime.litert import LiteRT
-from bitwright.runtime.ports import caller_shape, run_rows
-
-if TYPE_CHECKING:
-    from bitwright.program.reference import Reference
+from bitwright.runtime.machine import usable_isa
+from bitwright.runtime.ports import Run, caller_shape, run_rows
+from bitwright.runtime.session import Session, is_quantized
 
 Arrays = dict[str, NDArray[Any]]
 
-RUNTIMES = ("reference", "litert", "onnxruntime")
+RUNTIMES = ("engine", "reference", "litert", "onnxruntime")
+
+#: The runtimes that compute in a rounding of the caller's choice.
+ROUNDED = ("engine", "reference")
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 
 #: The name of an input that was given without one: the model's only input.
@@ -38,20 +41,21 @@ def run(
     model: Any,
     feeds: Mapping[str, NDArray[Any]] | NDArray[Any],
     *,
-    runtime: str = "reference",
+    runtime: str | None = None,
     rounding: Rounding | None = None,
 ) -> Arrays:
     """Run a model once, or row by row.
 
     Args:
-        model: a Model, or what `load` takes.
+        model: a Model, a Program, or what `load` takes.
         feeds: inputs by name, or the array of the only one; many rows where the model takes one. A quantized input
             takes its own integers, or floats; when all inputs are floats, outputs are as well. A .tflite takes data in
             its own layout, or in that of the model it was lowered from where only that fits.
-        runtime: "reference" (numpy), "litert" or "onnxruntime".
-        rounding: of the reference: "tflite_double" (the default) gives the integers of LiteRT's own kernels,
-            "fp32_even" those of XNNPACK, its default for 8-bit operators on most processors, "tflite_single" those of
-            kernels built with single rounding.
+        runtime: "engine", "reference" (numpy), "litert" or "onnxruntime". By default the engine for a quantized model
+            that it runs whole, else the references, which give the same integers.
+        rounding: of the engine and the references: "tflite_double" (the default) gives the integers of LiteRT's own
+            kernels, "fp32_even" those of XNNPACK, its default for 8-bit operators on most processors, "tflite_single"
+            those of kernels built with single rounding.
 
     Returns:
         Outputs by name.
@@ -62,32 +66,58 @@ def run(
         UnsupportedOpError: the model cannot be lowered for the runtime: all its nodes that cannot, with reasons.
         MissingDependencyError: the runtime is not installed.
     """
-    if runtime not in RUNTIMES:
+    if runtime is not None and runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime {runtime!r}", next=f"one of {', '.join(RUNTIMES)}")
-    if rounding is not None and runtime != "reference":
-        raise UsageError(f"{runtime} rounds as it does", next="leave the rounding out, or take runtime reference")
+    if rounding is not None and runtime not in (None, *ROUNDED):
+        raise UsageError(f"{runtime} rounds as it does", next=f"leave the rounding out, or take {' or '.join(ROUNDED)}")
     if rounding is not None and rounding not in ROUNDINGS:
         raise UsageError(f"unknown rounding {rounding!r}", next=f"one of {', '.join(ROUNDINGS)}")
     if runtime == "onnxruntime":
         return _on_onnxruntime(read_model(model), feeds)
-    loaded = None if is_tflite(model) else read_model(model)  # a .tflite that cannot be raised can still be run
-    program = read_program(model) if loaded is None else loaded.to_program()
+    loaded = None if isinstance(model, Program) or is_tflite(model) else read_model(model)
+    try:
+        program = _program_of(model, loaded)
+    except UnsupportedOpError:
+        if runtime != "engine" or loaded is None:
+            raise
+        return _in_parts(loaded, feeds, rounding)
     given = _named(feeds, [port.name for port in program.inputs])
     if loaded is None or loaded.file_program is not None:
         layouts = _layouts_that_fit(program, given)
     else:
         layouts = layouts_against(read_layouts(loaded.graph.metadata_props.get(LAYOUT)), program)
     as_floats = all(array.dtype.kind == "f" for array in given.values())
-    session: LiteRT | Reference
+    once = _runner(program, runtime, rounding or program.rounding)
+    return run_rows(program, once, given, layouts=layouts, as_floats=as_floats)
+
+
+def _program_of(model: Any, loaded: Model | None) -> Program:
+    """What is run; a .tflite that cannot be raised to a graph can still be run."""
+    if loaded is not None:
+        return loaded.to_program()
+    return model if isinstance(model, Program) else read_program(model)
+
+
+def _runner(program: Program, runtime: str | None, rounding: Rounding) -> Run:
+    """What takes inputs and gives outputs by port name, as the ports hold them."""
     if runtime == "litert":
         from bitwright.formats.tflite.write import write_tflite
 
-        session = LiteRT(write_tflite(program), program)
-    else:
-        from bitwright.program.reference import Reference
+        return LiteRT(write_tflite(program), program).run
+    rounded = replace(program, rounding=rounding)
+    if runtime == "engine" or (runtime is None and is_quantized(program)):
+        session = Session(rounded, isa=usable_isa(), threads=1)
+        if runtime == "engine" or not session.left:
+            return session.run_ports
+    from bitwright.program.reference import Reference
 
-        session = Reference(replace(program, rounding=rounding or program.rounding))
-    return run_rows(program, session.run, given, layouts=layouts, as_floats=as_floats)
+    return Reference(rounded).run
+
+
+def _in_parts(loaded: Model, feeds: Mapping[str, NDArray[Any]] | NDArray[Any], rounding: Rounding | None) -> Arrays:
+    session = compile(loaded, requantization=rounding or "tflite_double")
+    given = _named(feeds, [argument.name for argument in session.get_inputs()])
+    return dict(zip((a.name for a in session.get_outputs()), session.run(None, given), strict=True))
 
 
 def _layouts_that_fit(program: Program, given: Arrays) -> PortLayouts:

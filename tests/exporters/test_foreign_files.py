@@ -152,3 +152,78 @@ def test_metadata_under_our_key_that_is_not_ours_is_harmless(text, made, tmp_pat
     assert model.plan is not None
     assert model.plan.qparams_of("x") == made("gemm", "int8").plan.qparams_of("x")
     assert [model.plan.compute_of(name) for name in ("one", "two")] == ["integer", "integer"]
+
+
+def pairs_file(tmp_path, text: str, **constants: np.ndarray):
+    """A file of a graph's text; inputs after the first are these constants."""
+    from bitwright.graph.text import parse
+
+    model = parse(f'<ir_version: 10, opset_import: ["": 21]>\n{text}')
+    for value in list(model.graph.inputs)[1:]:
+        tensor = ir.tensor(constants[value.name], name=value.name)
+        fresh = ir.Value(name=value.name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+        value.replace_all_uses_with(fresh)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(fresh)
+    ir.save(model, tmp_path / "pairs.onnx")
+    return tmp_path / "pairs.onnx"
+
+
+SAMPLES = [{"x": np.random.default_rng(0).standard_normal((3, 8)).astype(np.float32)}]
+WEIGHTS = np.random.default_rng(1).standard_normal((8, 4)).astype(np.float32)
+PARAMETERS = "<float s = {0.05}, uint8 z = {120}, float[4] ws = {0.02, 0.03, 0.01, 0.02}, int8[4] wz = {0, 0, 0, 0}>"
+
+
+def test_a_pair_for_each_reader_is_one(tmp_path):
+    """Pairs of the same parameters on one value become one: the same results."""
+    path = pairs_file(
+        tmp_path,
+        f"""net (float[N, 8] x, float[8, 4] w) => (float[N, 4] y) {PARAMETERS} {{
+            a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) c = QuantizeLinear(x, s, z)
+            d = DequantizeLinear(c, s, z) e = MatMul(b, w) f = MatMul(d, w) y = Add(e, f) }}""",
+        w=WEIGHTS,
+    )
+
+    model = bw.load(path)
+    model.save(tmp_path / "saved.onnx")
+
+    assert model.plan.qparams_of("x").zero_point[0] == 120
+    kinds = [node.op_type for node in onnx.load(tmp_path / "saved.onnx").graph.node]
+    assert kinds.count("QuantizeLinear") == 1
+    assert_same_results(path, tmp_path / "saved.onnx", SAMPLES)
+
+
+def test_float_weights_behind_a_pair_become_integers(tmp_path):
+    """QuantizeLinear of a constant gives the integers that it would give when it runs."""
+    path = pairs_file(
+        tmp_path,
+        f"""net (float[N, 8] x, float[8, 4] w) => (float[N, 4] y) {PARAMETERS} {{
+            a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) q = QuantizeLinear <axis = 1> (w, ws, wz)
+            d = DequantizeLinear <axis = 1> (q, ws, wz) y = MatMul(b, d) }}""",
+        w=WEIGHTS,
+    )
+
+    model = bw.load(path)
+    model.save(tmp_path / "saved.onnx")
+
+    held = next(v.const_value for v in model.graph.graph.initializers.values() if v.name == "d")
+    expected = np.clip(np.rint(WEIGHTS / np.float32([0.02, 0.03, 0.01, 0.02])), -128, 127)
+    np.testing.assert_array_equal(held.integers, expected)
+    assert_same_results(path, tmp_path / "saved.onnx", SAMPLES)
+
+
+def test_an_axis_counted_from_behind_is_one_counted_from_the_front(tmp_path):
+    """As NNCF writes weights of products."""
+    path = pairs_file(
+        tmp_path,
+        f"""net (float[N, 8] x, int8[8, 4] w) => (float[N, 4] y) {PARAMETERS} {{
+            a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z)
+            d = DequantizeLinear <axis = -1> (w, ws, wz) y = MatMul(b, d) }}""",
+        w=np.random.default_rng(2).integers(-127, 128, (8, 4)).astype(np.int8),
+    )
+
+    model = bw.load(path)
+    model.save(tmp_path / "saved.onnx")
+
+    assert model.plan.qparams_of("d").axis == 1
+    assert_same_results(path, tmp_path / "saved.onnx", SAMPLES)

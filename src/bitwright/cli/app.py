@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bitwright.cli.benchmark import benchmark
 from bitwright.cli.calibrate import calibrate
 from bitwright.cli.compare import compare
 from bitwright.cli.convert import convert
@@ -29,7 +30,7 @@ def command() -> Callable[..., Any]:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_root)
-    for verb in (quantize, convert, run, calibrate, transform, compare, inspect, demo):
+    for verb in (quantize, convert, run, benchmark, calibrate, transform, compare, inspect, demo):
         app.command()(verb)
     return typer.main.get_command(app)
 

@@ -25,13 +25,17 @@ def run(
         Path | None, typer.Option("--output", "-o", metavar="OUT", help="Keep the outputs by name: .npz.")
     ] = None,
     runtime: Annotated[
-        Literal["reference", "litert", "onnxruntime"],
-        typer.Option(help="What computes: our numpy references, or a runtime that is installed."),
-    ] = "reference",
+        Literal["engine", "reference", "litert", "onnxruntime"] | None,
+        typer.Option(
+            help="What computes: our engine (default where it runs a quantized model whole), our numpy references"
+            " (default for all others), or a runtime that is installed."
+        ),
+    ] = None,
     rounding: Annotated[
         Literal["tflite_double", "tflite_single", "fp32_even"] | None,
         typer.Option(
-            help="How the references round: as LiteRT's own kernels (default), those with single rounding, or XNNPACK."
+            help="How engine and references round: as LiteRT's own kernels (default), those with single rounding, or"
+            " XNNPACK."
         ),
     ] = None,
     as_json: JsonOption = False,

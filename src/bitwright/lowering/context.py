@@ -61,6 +61,8 @@ class Lowering:
         self.legacy = is_legacy(plan)
         self.forms: dict[ir.Value, list[Form]] = {}
         self.done: set[ir.Node] = set()
+        #: The node that each of the builder's first operators is from; None for conversions at the inputs.
+        self.sources: list[ir.Node | None] = []
         self._constants: dict[ir.Value, Constant] = {}
         self._shapes: dict[ir.Value, Shape] = {}
 

@@ -24,6 +24,7 @@ _AGNOSTIC = {
     *("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Gelu"),
     *("Exp", "Log", "Sqrt", "Abs", "Neg", "Reciprocal", "Identity", "Dropout", "Cast"),
     *("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Sum", "Mean", "Pad", "Concat", "Split", "Slice"),
+    *("QuantizeLinear", "DequantizeLinear"),
 }
 
 

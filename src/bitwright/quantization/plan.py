@@ -12,6 +12,9 @@ from typing import Any
 from bitwright.errors import RecipeError
 from bitwright.numerics.qparams import QuantParams
 
+#: The mode of a plan that was read from a file which says nothing of its own.
+READ = "read"
+
 #: The reason of nodes that a report need not list: they compute on shapes and indices.
 NO_FLOATS = "gives no floating-point result"
 

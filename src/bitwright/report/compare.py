@@ -17,7 +17,7 @@ from bitwright.graph.execution import Execution, random_feeds
 from bitwright.report.comparison import Comparison, Latency, LayerSqnr, OutputSqnr, Side
 from bitwright.report.faces import Alignment, align
 from bitwright.report.intermediates import float_values, groups
-from bitwright.report.runners import OnnxRunner, ProgramRunner, RunnableModel, Runner
+from bitwright.report.runners import ProgramRunner, RunnableModel, Runner, graph_runner
 from bitwright.report.sizes import serialized_bytes
 from bitwright.report.sqnr import SqnrSum
 
@@ -74,8 +74,8 @@ def compare(
         samples: what accuracy, agreement and error are measured on; random inputs when None.
         seed: of the random inputs.
         runs: how often each model is timed, in turns.
-        threads: threads of ONNX Runtime while latency is measured.
-        evaluation_threads: threads of ONNX Runtime while outputs are compared.
+        threads: threads of the runtimes while latency is measured.
+        evaluation_threads: threads of the runtimes while outputs are compared.
         names: how the two are called in the report; their sources by default.
         file_bytes: bytes of the files they came from; serialized to find out when None.
 
@@ -117,7 +117,7 @@ def compare(
 
 
 def _runner(model: ComparedModel, graph: ir.Model, threads: int) -> Runner:
-    return ProgramRunner(model, threads) if model.is_lowered else OnnxRunner(graph, threads)
+    return ProgramRunner(model, threads) if model.is_lowered else graph_runner(model, graph, threads)
 
 
 def _bytes_of(model: ComparedModel, graph: ir.Model) -> int:
@@ -226,7 +226,7 @@ def _one_row(feeds: Feeds, runner: Runner) -> Feeds:
 
 def _latency(runners: tuple[Runner, Runner], alignment: Alignment, feeds: Feeds, runs: int) -> list[Latency]:
     """Milliseconds of each model; the two are run in turns, so that both see the same machine."""
-    given = (feeds, {name: np.ascontiguousarray(array) for name, array in alignment.feeds(feeds).items()})
+    given = (feeds, {name: np.asarray(array, order="C") for name, array in alignment.feeds(feeds).items()})
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(WARM_UP):
         for runner, own in zip(runners, given, strict=True):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,7 @@ from bitwright import _engine
 from bitwright.lowering.layout import inverse
 from bitwright.program.definition import Call
 from bitwright.program.program import Program
+from bitwright.program.reference import Reference
 from bitwright.program.registry import DEFINITIONS
 from bitwright.program.tensor import DTYPES, Array, Shape
 from bitwright.runtime.segment import Outside, Segment, Strides, compile_segment, dense_strides
@@ -95,6 +98,7 @@ class Executable:
         self._whole: Segment | None = None
         if (
             not self.left
+            and self.outputs
             and all(port.tensor in read for port in self.inputs)
             and all(port.tensor in computed for port in self.outputs)
             and len({port.tensor for port in self.outputs}) == len(self.outputs)
@@ -104,6 +108,8 @@ class Executable:
             self._whole = compile_segment(program, taken, given, wanted, isa=isa, threads=threads)
         self._stages = () if self._whole else _stages(program, steps, self.outputs, isa=isa, threads=threads)
         self._made = [(port.shape, DTYPES[program.tensors[port.tensor].dtype]) for port in self.outputs]
+        self._state = Reference(program).state  # its operators are left: the engine keeps none
+        self._state_lock = threading.Lock()
 
     @property
     def plan(self) -> _engine.Plan | None:
@@ -130,6 +136,11 @@ class Executable:
         self._whole.plan.run(arrays, outputs)
         return outputs
 
+    def reset(self) -> None:
+        """State as it was before the first run."""
+        with self._state_lock:
+            self._state = Reference(self.program).state
+
     def profile(self, arrays: tuple[Array, ...]) -> list[Timed]:
         """The time of each step of one run."""
         times: list[Timed] = []
@@ -140,12 +151,17 @@ class Executable:
         return times
 
     def _run_stages(self, arrays: tuple[Array, ...], times: list[Timed] | None) -> list[Array]:
+        with self._state_lock if self._state else nullcontext():
+            return self._run_in_order(arrays, times)
+
+    def _run_in_order(self, arrays: tuple[Array, ...], times: list[Timed] | None) -> list[Array]:
         program = self.program
         values = {name: tensor.data for name, tensor in program.tensors.items() if tensor.data is not None}
+        values |= self._state
         values |= {port.tensor: port.from_caller(array) for port, array in zip(self.inputs, arrays, strict=True)}
         for stage in self._stages:
             if isinstance(stage, Left):
-                _run_left(program, stage, values, times)
+                _run_left(program, stage, values, self._state, times)
                 continue
             results = {}
             for outside in stage.outputs:
@@ -165,14 +181,17 @@ def _run_segment(segment: Segment, inputs: tuple[Array, ...], outputs: list[Arra
     times.extend(map(Timed, segment.operators, segment.plan.step_names, spent))
 
 
-def _run_left(program: Program, left: Left, values: dict[str, Array], times: list[Timed] | None) -> None:
+def _run_left(
+    program: Program, left: Left, values: dict[str, Array], state: dict[str, Array], times: list[Timed] | None
+) -> None:
     for index in left.operators:
         started = time.perf_counter()
         operator = program.operators[index]
         arrays = tuple(None if name is None else values[name] for name in operator.inputs)
-        call = Call(operator, program.operands(operator), program.results(operator), arrays, program.rounding)
+        call = Call(operator, program.operands(operator), program.results(operator), arrays, program.rounding, state)
         made = DEFINITIONS[operator.kind].reference(call)
-        values |= zip(operator.outputs, map(np.ascontiguousarray, made), strict=True)
+        values |= zip(operator.outputs, (np.asarray(array, order="C") for array in made), strict=True)
+        values |= state
         if times is not None:
             times.append(Timed(index, "numpy reference", 1e6 * (time.perf_counter() - started)))
 
@@ -194,7 +213,8 @@ def _stages(
             continue
         taken = [(index, made) for index, made in ((index, steps[index]) for index in run) if not isinstance(made, str)]
         before, after = _crossing(program, steps, run, outputs)
-        stages.append(compile_segment(program, taken, before, after, isa=isa, threads=threads))
+        if after:  # else nobody reads what they compute
+            stages.append(compile_segment(program, taken, before, after, isa=isa, threads=threads))
     return tuple(stages)
 
 

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import _engine
-from bitwright.errors import SampleError, UsageError
+from bitwright.errors import SampleError
 from bitwright.lowering.layout import PortLayouts, inverse
 from bitwright.program.program import Port, Program
-from bitwright.program.tensor import DTYPES, Shape
-from bitwright.runtime.executable import Executable, Placed, Timed
+from bitwright.program.tensor import DTYPES
+from bitwright.runtime.executable import Executable, Placed
+from bitwright.runtime.face import Argument, Arrays, by_order, chosen, refuse_unknown
+from bitwright.runtime.layers import Layer, layers_of
 from bitwright.runtime.ports import run_rows
-
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An input or output: its name, its shape as the caller gives or gets it, its numpy type."""
-
-    name: str
-    shape: Shape
-    dtype: np.dtype[Any]
-
-    @property
-    def type(self) -> str:
-        """As ONNX Runtime names it, such as "tensor(int8)"."""
-        return f"tensor({_TYPE_NAMES.get(self.dtype.name, self.dtype.name)})"
-
-
-_TYPE_NAMES = {"float32": "float", "float64": "double"}
 
 
 class Session:
-    """A compiled model. Any number of threads may call it at the same time.
+    """A compiled model. Any number of threads may call it at the same time; one with state is run by one after another.
 
     Args:
         program: verified; its `rounding` says how it requantizes.
@@ -56,9 +38,9 @@ class Session:
         self._inputs = _arguments(program, program.inputs, inputs)
         self._outputs = _arguments(program, program.outputs, outputs)
         self._expected = tuple((a.name, a.shape, a.dtype) for a in self._inputs)
-        self._names = tuple(a.name for a in self._outputs)
         plan = self._executable.plan
-        self._face = None if plan is None else _engine.Face(plan, _ports(self._inputs), _ports(self._outputs))
+        ports = _ports(self._inputs, inputs), _ports(self._outputs, outputs)
+        self._face = None if plan is None else _engine.Face(plan, *ports)
 
     def get_inputs(self) -> list[Argument]:
         """Inputs in order."""
@@ -82,6 +64,11 @@ class Session:
             for index, reason in self._executable.left.items()
         }
 
+    @property
+    def operators_left(self) -> tuple[int, ...]:
+        """The same by index in the Program."""
+        return tuple(self._executable.left)
+
     def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[NDArray[Any]]:
         """Outputs in order, or those that are named.
 
@@ -102,12 +89,22 @@ class Session:
         for name, shape, dtype in self._expected:
             array = feeds.get(name)
             if type(array) is not np.ndarray or array.dtype != dtype or array.shape != shape:
-                return self._choose(outputs, self._run_rows(feeds))
+                return chosen(self._outputs, outputs, self._run_rows(feeds))
             arrays.append(array if array.flags.c_contiguous else np.ascontiguousarray(array))
         if len(feeds) != len(arrays):
-            self._refuse_unknown(feeds)
+            refuse_unknown(self._inputs, feeds)
         made = self._executable.run(tuple(arrays))
-        return made if outputs is None else self._choose(outputs, dict(zip(self._names, made, strict=True)))
+        if outputs is None:
+            return made
+        return chosen(self._outputs, outputs, {a.name: array for a, array in zip(self._outputs, made, strict=True)})
+
+    def run_ports(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Outputs by port name, for inputs by port name as the ports hold them: what the references' `run` gives.
+
+        Raises:
+            SampleError: as `run`.
+        """
+        return dict(zip((port.name for port in self.program.outputs), self.run(None, feeds), strict=True))
 
     def __call__(self, *arrays: Any) -> Any:
         """The output for arrays in the order of the inputs; a list when there are several outputs.
@@ -115,15 +112,14 @@ class Session:
         Raises:
             SampleError: as `run`.
         """
-        if len(arrays) != len(self._expected):
-            raise SampleError(
-                f"{len(arrays)} arrays for {len(self._expected)} inputs",
-                next=f"give {', '.join(name for name, _, _ in self._expected)}",
-            )
-        made = self.run(None, dict(zip((name for name, _, _ in self._expected), arrays, strict=True)))
+        made = self.run(None, by_order(self._inputs, arrays))
         return made[0] if len(made) == 1 else made
 
-    def profile(self, feeds: Mapping[str, Any]) -> list[Timed]:
+    def reset(self) -> None:
+        """State as it was before the first run: what an operator such as an LSTM keeps from run to run."""
+        self._executable.reset()
+
+    def profile(self, feeds: Mapping[str, Any]) -> list[Layer]:
         """One run, step by step.
 
         Raises:
@@ -135,11 +131,11 @@ class Session:
             if array.dtype != dtype or array.shape != shape:
                 raise SampleError(f"input {name!r} is {array.dtype}{list(array.shape)}, not {dtype}{list(shape)}")
             arrays.append(np.ascontiguousarray(array))
-        return self._executable.profile(tuple(arrays))
+        return layers_of(self.program, self._executable.profile(tuple(arrays)))
 
     def _run_rows(self, feeds: Mapping[str, Any]) -> Arrays:
         """Whatever is not exactly what the ports take: floats, rows, arrays of other kinds."""
-        self._refuse_unknown(feeds)
+        refuse_unknown(self._inputs, feeds)
 
         def one(row: Arrays) -> Arrays:
             arrays = tuple(port.to_caller(row[p.name]) for p, port in self._ports())
@@ -153,20 +149,10 @@ class Session:
     def _ports(self) -> list[tuple[Port, Placed]]:
         return list(zip(self.program.inputs, self._executable.inputs, strict=True))
 
-    def _refuse_unknown(self, feeds: Mapping[str, Any]) -> None:
-        names = [name for name, _, _ in self._expected]
-        if unknown := sorted(set(feeds) - set(names)):
-            raise SampleError(f"no input is named {', '.join(unknown)}", next=f"the model has {', '.join(names)}")
 
-    def _choose(self, outputs: Sequence[str] | None, made: Arrays) -> list[NDArray[Any]]:
-        names = self._names if outputs is None else outputs
-        if unknown := [name for name in names if name not in made]:
-            raise UsageError(f"no output is named {unknown[0]!r}", next=f"the model has {', '.join(self._names)}")
-        return [made[name] for name in names]
-
-
-def _ports(arguments: Sequence[Argument]) -> list[_engine.Port]:
-    return [_engine.Port(a.name, a.dtype.char, a.shape, a.dtype) for a in arguments]
+def _ports(arguments: Sequence[Argument], placed: Sequence[Placed]) -> list[_engine.Port]:
+    pairs = zip(arguments, placed, strict=True)
+    return [_engine.Port(a.name, a.dtype.char, place.shape, a.dtype) for a, place in pairs]
 
 
 def _placed(program: Program, port: Port, permutation: tuple[int, ...] | None) -> Placed:
@@ -181,3 +167,10 @@ def _arguments(program: Program, ports: Sequence[Port], placed: Sequence[Placed]
         Argument(port.name, place.shape, DTYPES[program.tensors[port.tensor].dtype])
         for port, place in zip(ports, placed, strict=True)
     )
+
+
+def is_quantized(program: Program) -> bool:
+    """Whether a Program computes on integers that stand for reals, and keeps no state: what the engine is for."""
+    computed = (program.tensors[name] for operator in program.operators for name in operator.outputs)
+    stateful = any(tensor.variable for tensor in program.tensors.values())
+    return not stateful and any(tensor.qparams is not None for tensor in computed)

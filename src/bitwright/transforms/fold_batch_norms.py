@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 import onnx_ir as ir
 
@@ -53,13 +55,20 @@ def fold_behind(linear: Linear) -> int:
     return len(chain)
 
 
-def chain_behind(linear: Linear) -> tuple[list[ir.Node], Vector | None, Vector | None]:
-    """The affine nodes that follow one another behind a node, and their product (a, b), None for 1 and 0."""
+def chain_behind(
+    linear: Linear, kept: Container[str | None] = ()
+) -> tuple[list[ir.Node], Vector | None, Vector | None]:
+    """The affine nodes that follow one another behind a node, and their product (a, b), None for 1 and 0.
+
+    Args:
+        linear: the node.
+        kept: names of values that must stay.
+    """
     chain: list[ir.Node] = []
     factor: Vector | None = None
     shift: Vector | None = None
     value = linear.node.outputs[0]
-    while (reader := only_reader(value)) is not None:
+    while value.name not in kept and (reader := only_reader(value)) is not None:
         step = affine_of(reader, value, channels=linear.out_channels, rank=linear.rank, trailing=linear.trailing)
         if isinstance(step, str):
             break

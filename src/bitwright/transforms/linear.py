@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from bitwright.graph.attributes import float_attribute, int_attribute
+from bitwright.graph.constants import array_of
 from bitwright.transforms.rewiring import float_array, is_op, set_constant
 
 Vector = NDArray[np.float64]
@@ -22,8 +23,8 @@ class Linear:
 
     Args:
         node: Conv, ConvTranspose, Gemm or MatMul.
-        weight: its weights as stored: Conv [O, I/G, k...], ConvTranspose [I, O/G, k...], Gemm and MatMul [I, O]
-            (Gemm with transB [O, I]).
+        weight: its weights as stored, or their integers: Conv [O, I/G, k...], ConvTranspose [I, O/G, k...], Gemm and
+            MatMul [I, O] (Gemm with transB [O, I]).
         groups: G.
         outputs_first: weights are stored with output channels before input channels.
         rank: of the result; None when it is not known.
@@ -78,15 +79,15 @@ class Linear:
             self.grouped(result)[...] = (self.grouped(weight).astype(np.float64) * factor).astype(weight.dtype)
         return result
 
-    def bias(self) -> NDArray[np.float64] | None:
+    def bias(self, *, held: bool = False) -> NDArray[np.float64] | None:
         """The bias as it is added (Gemm: beta * C): [O], or what broadcasts to [N, O]; zeros when there is none.
 
-        None when it is not a plain float constant.
+        None when it is not a plain float constant, nor, with `held`, one that is held as integers or halves.
         """
         given = self.node.inputs[2] if len(self.node.inputs) > 2 else None
         if given is None:
             return np.zeros(self.out_channels)
-        array = float_array(given)
+        array = array_of(given) if held else float_array(given)
         if array is None:
             return None
         if is_op(self.node, "Gemm"):
@@ -102,14 +103,22 @@ class Linear:
         """Give the node a bias that is added as it is."""
         if is_op(self.node, "Gemm") and "beta" in self.node.attributes:
             self.node.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
-        set_constant(self.node, 2, bias.astype(self.weight.dtype), f"{self.node.outputs[0].name}_bias")
+        dtype = self.weight.dtype if self.weight.dtype.kind == "f" else np.dtype(np.float32)
+        set_constant(self.node, 2, bias.astype(dtype), f"{self.node.outputs[0].name}_bias")
 
 
-def linear_of(node: ir.Node | None) -> Linear | str:
-    """The node seen as a linear one, or the reason why not."""
+def linear_of(node: ir.Node | None, held: NDArray[Any] | None = None) -> Linear | str:
+    """The node seen as a linear one, or the reason why not.
+
+    Args:
+        node: any.
+        held: its weights, where they are held as integers.
+    """
     if node is None or not is_op(node, *LINEAR_OPS):
         return "no Conv, ConvTranspose, Gemm or MatMul before it"
-    weight = float_array(node.inputs[1]) if len(node.inputs) > 1 else None
+    weight = held
+    if weight is None and len(node.inputs) > 1:
+        weight = float_array(node.inputs[1])
     if weight is None:
         return f"the weights of the {node.op_type} are not a plain float constant"
     if is_op(node, "Conv", "ConvTranspose"):

@@ -108,6 +108,14 @@ def drop_unread(values: Iterable[ir.Value | None]) -> None:
             producer.graph.remove(producer, safe=True)
 
 
+def remove(*nodes: ir.Node) -> None:
+    """Take out nodes that nobody reads, and the constants that they alone read."""
+    inputs = [value for node in nodes for value in node.inputs]
+    for node in nodes:
+        graph_of(node).remove(node, safe=True)
+    drop_unread(inputs)
+
+
 def absorb(node: ir.Node, chain: list[ir.Node]) -> None:
     """Take out the nodes of a chain that hangs on `node`; node's output takes the name of the chain's last output."""
     graph, kept, last = graph_of(node), node.outputs[0], chain[-1].outputs[0]

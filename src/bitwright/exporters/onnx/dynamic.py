@@ -17,11 +17,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bitwright.exporters.onnx.editor import Editor, as_numpy
+from bitwright.exporters.onnx.editor import Editor
 from bitwright.exporters.onnx.names import MICROSOFT, QUANTIZED, SCALE, ZERO_POINT
 from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import QuantizedTensor
 from bitwright.numerics.qparams import QuantParams
+from bitwright.quantization.quantize_nodes import as_numpy
 
 #: Added to int8 weights of convolutions, whose kernel is fast for uint8 alone.
 CONV_ZERO_POINT = 128

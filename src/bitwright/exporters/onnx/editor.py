@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bitwright.exporters.onnx.names import DATA_TYPES, QUANTIZED, SCALE, ZERO_POINT
+from bitwright.exporters.onnx.names import QUANTIZED, SCALE, ZERO_POINT
 from bitwright.graph.constants import QuantizedTensor
 from bitwright.numerics.qparams import QuantParams
+from bitwright.quantization.quantize_nodes import DATA_TYPES
 
 Made = TypeVar("Made")
 
@@ -147,17 +147,3 @@ def _free(wanted: str, taken: set[str]) -> str:
         name = f"{wanted}_{count}"
     taken.add(name)
     return name
-
-
-def as_numpy(value: ir.Value | None) -> NDArray[Any] | None:
-    """A constant initializer, or the product of two, as an array, 4-bit types one a byte; None when it is neither."""
-    if value is None or value.is_graph_input():
-        return None
-    producer = value.producer()
-    if producer is not None and producer.op_type == "Mul" and producer.domain == "":
-        factors = [v.const_value for v in producer.inputs if v is not None and v.const_value is not None]
-        return factors[0].numpy() * factors[1].numpy() if len(factors) == 2 else None
-    if value.const_value is None:
-        return None
-    array = value.const_value.numpy()
-    return array.astype(np.int8) if array.dtype.kind == "V" or "int4" in str(array.dtype) else array

@@ -1,8 +1,6 @@
-"""What the ONNX spelling adds to a graph: names of values, metadata keys, data types. For the writer and the reader."""
+"""What the ONNX spelling adds to a graph: names of values, metadata keys. For the writer and the reader."""
 
 from __future__ import annotations
-
-import onnx_ir as ir
 
 from bitwright.numerics.qparams import QuantParams
 
@@ -18,19 +16,6 @@ HALF = "_float16"
 
 #: Metadata key of the model: mode, target and reasons, which the integers do not say.
 PLAN_KEY = "bitwright.plan"
-
-DATA_TYPES: dict[str, ir.DataType] = {
-    "i2": ir.DataType.INT2,
-    "u2": ir.DataType.UINT2,
-    "i4": ir.DataType.INT4,
-    "u4": ir.DataType.UINT4,
-    "i8": ir.DataType.INT8,
-    "u8": ir.DataType.UINT8,
-    "i16": ir.DataType.INT16,
-    "u16": ir.DataType.UINT16,
-    "i32": ir.DataType.INT32,
-}
-STORAGE_OF: dict[ir.DataType, str] = {kind: storage for storage, kind in DATA_TYPES.items()}
 
 
 def blocked_axis(qparams: QuantParams) -> tuple[int, int] | None:

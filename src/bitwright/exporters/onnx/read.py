@@ -7,21 +7,21 @@ in the graph as the nodes it is.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from bitwright.errors import QuantParamsError
 from bitwright.exporters.onnx.dynamic import read_dynamic
-from bitwright.exporters.onnx.editor import Editor, as_numpy
-from bitwright.exporters.onnx.names import HALF, PLAN_KEY, STORAGE_OF
+from bitwright.exporters.onnx.editor import Editor
+from bitwright.exporters.onnx.names import HALF, PLAN_KEY
+from bitwright.exporters.onnx.pairs import read_activations, take_over
 from bitwright.graph.attributes import int_attribute
 from bitwright.graph.constants import HalfTensor, QuantizedTensor
-from bitwright.numerics.qparams import QuantParams
-from bitwright.quantization.plan import Compute, NodePlan, Plan, Role, TensorPlan, make_plan_value
+from bitwright.numerics.quantize import quantize
+from bitwright.quantization.plan import READ, Compute, NodePlan, Plan, Role, TensorPlan, make_plan_value
+from bitwright.quantization.quantize_nodes import DATA_TYPES, STORAGE_OF, as_numpy, parameters_of, storage_of
 from bitwright.quantization.rules import LOOKUP, RECURRENT, Kind, activation_operands, rule_of
 
 _QUANTIZED_FORMS = {
@@ -54,13 +54,15 @@ def from_onnx(model: ir.Model) -> tuple[ir.Model, Plan | None]:
             continue
         if (made := read_dynamic(node, editor)) is not None:
             computes[str(made.name)] = Compute.DYNAMIC
+        elif node.op_type == "QuantizeLinear":
+            _read_float_constant(node, editor)
         elif node.op_type == "DequantizeLinear":
             _read_constant(node, editor)
         elif node.op_type == LOOKUP:
             _read_lookup(node, editor)
     for node in halves:
         _read_half(node, editor)
-    activations = _read_activations(editor)
+    activations = read_activations(editor)
     for name, value in list(graph.initializers.items()):
         if not value.uses() and not value.is_graph_output():
             del graph.initializers[name]
@@ -110,30 +112,7 @@ def _with_summary(model: ir.Model, tensors: dict[str, TensorPlan], nodes: list[N
     if told:
         nodes = [NodePlan(n.name, n.op, *told.get(n.name, (n.compute, n.reason))) for n in nodes]
     whole = (TensorPlan(t.name, t.role, t.qparams, reasons.get(t.name, usual)) for t in tensors.values())
-    return make_plan_value(str(data.get("mode", "read")), str(data.get("target", "onnxruntime")), whole, nodes)
-
-
-def _qparams(node: ir.Node, storage: str, *, weight_min: int | None = None) -> QuantParams | None:
-    """Parameters of a Quantize- or DequantizeLinear whose scale and zero_point are constant float32 ones."""
-    scale = as_numpy(node.inputs[1])
-    given = node.inputs[2] if len(node.inputs) > 2 else None
-    point = as_numpy(given)
-    if scale is None or scale.dtype != np.float32 or (given is not None and point is None):
-        return None
-    if point is None:
-        point = np.zeros(scale.shape, np.int32)
-    axis = int_attribute(node, "axis", 1)
-    block = int_attribute(node, "block_size", 0)
-    narrow = weight_min is not None and storage == "i8" and not point.any() and weight_min >= -127
-    try:
-        if block:
-            shape = tuple(block if i == axis % scale.ndim else 1 for i in range(scale.ndim))
-            return QuantParams(scale, point, storage, block_shape=shape, narrow_range=narrow)
-        if scale.ndim == 0 or (scale.shape == (1,) and "axis" not in node.attributes):
-            return QuantParams(scale, point.reshape(-1), storage, narrow_range=narrow)
-        return QuantParams(scale, point, storage, axis, narrow_range=narrow)
-    except QuantParamsError:
-        return None
+    return make_plan_value(str(data.get("mode", READ)), str(data.get("target", "onnxruntime")), whole, nodes)
 
 
 def _add_constant(name: str, tensor: ir.TensorProtocol, produced: ir.Value, editor: Editor) -> None:
@@ -143,13 +122,26 @@ def _add_constant(name: str, tensor: ir.TensorProtocol, produced: ir.Value, edit
     editor.graph.register_initializer(value)
 
 
+def _read_float_constant(node: ir.Node, editor: Editor) -> None:
+    """QuantizeLinear of a constant -> the integers that it gives."""
+    reals, result, storage = as_numpy(node.inputs[0]), node.outputs[0], storage_of(node)
+    if reals is None or reals.dtype != np.float32 or not storage or result.is_graph_output():
+        return
+    qparams = parameters_of(node, storage, rank=reals.ndim)
+    if qparams is None or qparams.block_shape is not None:
+        return
+    integers = quantize(reals, qparams)
+    _add_constant(str(result.name), ir.Tensor(integers, dtype=DATA_TYPES[storage]), result, editor)
+    editor.graph.remove(node, safe=True)
+
+
 def _read_constant(node: ir.Node, editor: Editor) -> None:
     stored, result = node.inputs[0], node.outputs[0]
     integers = as_numpy(stored)
     if integers is None or stored is None or stored.dtype not in STORAGE_OF or result.is_graph_output():
         return
     storage = STORAGE_OF[stored.dtype]
-    qparams = _qparams(node, storage, weight_min=int(integers.min(initial=0)))
+    qparams = parameters_of(node, storage, rank=integers.ndim, weight_min=int(integers.min(initial=0)))
     if qparams is None:
         return
     users = result.consumers()
@@ -193,102 +185,13 @@ def _read_lookup(node: ir.Node, editor: Editor) -> None:
     if len(users) != 1 or users[0].op_type != "DequantizeLinear" or found.is_graph_output():
         return
     dequantize = users[0]
-    qparams = _qparams(dequantize, STORAGE_OF[stored.dtype], weight_min=int(integers.min(initial=0)))
-    if qparams is None or qparams.granularity == "per-block" or qparams.axis not in (None, -1):
+    qparams = parameters_of(dequantize, STORAGE_OF[stored.dtype], rank=2, weight_min=int(integers.min(initial=0)))
+    if qparams is None or qparams.granularity == "per-block" or qparams.axis not in (None, 1):
         return
-    if qparams.axis == -1:
-        qparams = QuantParams(qparams.scale, qparams.zero_point, qparams.storage, 1, narrow_range=qparams.narrow_range)
+    if qparams.axis == 1 and int_attribute(dequantize, "axis", 1) != -1:
+        return
     table = partial(editor.held, QuantizedTensor(integers, qparams), str(stored.name))
     node.replace_input_with(0, editor.once("table", stored, table))
     real = dequantize.outputs[0]
-    _take_over(found, real)
+    take_over(found, real)
     editor.graph.remove(dequantize, safe=True)
-
-
-def _take_over(value: ir.Value, other: ir.Value) -> None:
-    """`value` takes the name, the type, the readers and the graph output of `other`."""
-    name = str(other.name)
-    other.replace_all_uses_with(value, replace_graph_outputs=True)
-    other.name = name + "_replaced"
-    value.name = name
-    value.type, value.shape = other.type or ir.TensorType(ir.DataType.FLOAT), other.shape or value.shape
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """One QuantizeLinear and the DequantizeLinears behind it, all of the same parameters."""
-
-    value: ir.Value
-    quantize: ir.Node
-    dequantize: tuple[ir.Node, ...]
-    qparams: QuantParams
-
-    @property
-    def reals(self) -> list[ir.Value]:
-        return [node.outputs[0] for node in self.dequantize]
-
-    @property
-    def outputs(self) -> list[ir.Value]:
-        return [value for value in self.reals if value.is_graph_output()]
-
-
-def _read_activations(editor: Editor) -> dict[str, QuantParams]:
-    """Q -> DQ pairs become parameters of the value before them, where the writer would write the same pair again."""
-    pairs = {pair.value: pair for node in editor.graph if (pair := _pair(node)) is not None}
-    while True:
-        integer = _integer_nodes(pairs)
-        kept = {value: pair for value, pair in pairs.items() if _is_written_again(pair, integer)}
-        if len(kept) == len(pairs):
-            break
-        pairs = kept
-    for value, pair in pairs.items():
-        for real in pair.reals:
-            if real.is_graph_output():
-                _take_over(value, real)
-            else:
-                real.replace_all_uses_with(value)
-        for old in (*pair.dequantize, pair.quantize):
-            editor.graph.remove(old, safe=True)
-    return {str(value.name): pair.qparams for value, pair in pairs.items()}
-
-
-def _pair(node: ir.Node) -> _Pair | None:
-    if node.op_type != "QuantizeLinear" or node.inputs[0] is None or node.inputs[0].is_initializer():
-        return None
-    integers, value = node.outputs[0], node.inputs[0]
-    if sum(reader.op_type == "QuantizeLinear" for reader in value.consumers()) != 1:
-        return None
-    point = node.inputs[2] if len(node.inputs) > 2 else None
-    storage = STORAGE_OF.get(point.dtype, "") if point is not None and point.dtype is not None else "u8"
-    readers = integers.consumers()
-    if not storage or not readers or integers.is_graph_output():
-        return None
-    qparams = _qparams(node, storage)
-    if qparams is None or qparams.granularity != "per-tensor":
-        return None
-    if any(n.op_type != "DequantizeLinear" or _qparams(n, storage) != qparams for n in readers):
-        return None
-    return _Pair(value, node, tuple(readers), qparams)
-
-
-def _integer_nodes(pairs: dict[ir.Value, _Pair]) -> set[ir.Node]:
-    """Nodes with a row in the rules that take a dequantized value as an activation, and clamps right behind them."""
-    found = set()
-    for pair in pairs.values():
-        for real in pair.reals:
-            for node in real.consumers():
-                rule = rule_of(node)
-                if rule is not None and any(operand is real for operand in activation_operands(node, rule)):
-                    found.add(node)
-    clamps = {reader for node in found for value in node.outputs for reader in value.consumers()}
-    return found | {n for n in clamps if (rule := rule_of(n)) is not None and rule.kind is Kind.CLAMP}
-
-
-def _is_written_again(pair: _Pair, integer: set[ir.Node]) -> bool:
-    """Whether the writer, given the value's parameters, would give the same readers the same values."""
-    producer = pair.value.producer()
-    raw = [node for node in pair.value.consumers() if node is not pair.quantize]
-    dequantized = [node for real in pair.reals for node in real.consumers()]
-    if producer is not None and producer in integer:
-        return not raw and not pair.value.is_graph_output() and len(pair.outputs) <= 1
-    return all(n in integer for n in dequantized) and not any(n in integer for n in raw) and not pair.outputs

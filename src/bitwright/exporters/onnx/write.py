@@ -11,7 +11,6 @@ import onnx_ir as ir
 from bitwright.exporters.onnx.dynamic import write_dynamic
 from bitwright.exporters.onnx.editor import Editor
 from bitwright.exporters.onnx.names import (
-    DATA_TYPES,
     DEQUANTIZED,
     HALF,
     MICROSOFT,
@@ -24,6 +23,7 @@ from bitwright.exporters.onnx.names import (
 from bitwright.graph.constants import HalfTensor, QuantizedTensor
 from bitwright.numerics.qparams import QuantParams
 from bitwright.quantization.plan import Compute, Plan, Role
+from bitwright.quantization.quantize_nodes import DATA_TYPES
 from bitwright.quantization.rules import LOOKUP
 
 #: A bias scale of fewer entries costs less stored than multiplied.

@@ -217,7 +217,9 @@ def _bias_behind(step: Step, channels: int) -> tuple[ir.Node | None, Constant | 
     if len(uses) != 1 or step.output.is_graph_output() or uses[0].node.op_type != "Add" or uses[0].node.domain != "":
         return None, None
     node = uses[0].node
-    if Compute.INTEGER in (step.low.compute(node), step.low.compute(step.node)):
+    if step.low.planned(step.output) is not None:
+        return None, None
+    if step.low.compute(node) is Compute.INTEGER and step.low.compute(step.node) is not Compute.INTEGER:
         return None, None
     other = node.inputs[1 - uses[0].idx]
     constant = None if other is None else step.low.constant(other)
