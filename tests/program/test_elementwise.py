@@ -196,6 +196,7 @@ def test_root_of_a_negative_integer_refuses(peer):
         pytest.param("SQRT", "i8", [(0.1, 0), (0.1, 0)], "no kernel for i8", id="float-only"),
         pytest.param("LOGISTIC", "i8", [(0.1, 0), (0.1, -128)], "LiteRT takes 0.00390625", id="fixed-scale"),
         pytest.param("LOGISTIC", "i16", [(0.1, 1), (2.0**-15, 0)], "zero_point 0", id="int16-zero-point"),
+        pytest.param("LOGISTIC", "i16", [(2e5, 0), (2.0**-15, 0)], "multiplier holds less", id="int16-scale"),
     ],
 )
 def test_function_refuses(peer, kind, dtype, drawn, reason):

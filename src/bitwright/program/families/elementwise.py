@@ -114,6 +114,14 @@ def _symmetric(call: Call) -> str:
 # LOGISTIC and TANH
 
 
+def _interpolation_reason(call: Call) -> str:
+    """Why 16-bit values have no place in the kernel's table: its multiplier is an int32."""
+    source = call.input(0)
+    if source.dtype == "i16" and source.scale * 4096.0 * 3.0 >= 2.0**31:
+        return f"the scale of {source.name!r} is {source.scale:.6g}, the kernel's multiplier holds less than 174763"
+    return ""
+
+
 def _logistic(call: Call) -> tuple[Array, ...]:
     """1 / (1 + exp(-x)). 8-bit through a table; int16 by interpolation, its scale 2**-12 without rescaling.
 
@@ -136,6 +144,8 @@ def _logistic(call: Call) -> tuple[Array, ...]:
 
 def _logistic_refused(call: Call) -> str:
     if reason := _needs_scale(call) or pair_reason(call, "f32", "i8", "u8", "i16") or _symmetric(call):
+        return reason
+    if reason := _interpolation_reason(call):
         return reason
     fixed = {"i8": 2.0**-8, "u8": 2.0**-8, "i16": 2.0**-15}.get(call.output.dtype)
     if fixed is not None and call.output.scale != fixed:
@@ -163,6 +173,8 @@ def _hyperbolic_tangent(call: Call) -> tuple[Array, ...]:
 
 def _hyperbolic_tangent_refused(call: Call) -> str:
     if reason := _needs_scale(call) or pair_reason(call, "f32", "i8", "u8", "i16") or _symmetric(call):
+        return reason
+    if reason := _interpolation_reason(call):
         return reason
     if call.output.dtype == "i16" and power_of_two(call.output.scale) != -15:
         return f"the scale of {call.output.name!r} is {call.output.scale:.6g}, LiteRT takes {2.0**-15:.6g}"
