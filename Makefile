@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
+JOBS := $(shell nproc 2>/dev/null || echo 2)
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*/*)
 
 .PHONY: demo test engine-tests sanitize lint format bench clean
@@ -15,17 +16,17 @@ test: lint engine-tests
 	$(BIN)/python -m pytest
 
 # The C++ tests: every kernel that this machine can run, against its reference.
-engine-tests:
+engine-tests: $(VENV)/.stamp
 	@mkdir -p build
-	cmake -S . -B build/tests -DBITWRIGHT_PYTHON=OFF -DBITWRIGHT_TESTS=ON > build/tests.log
-	cmake --build build/tests --parallel >> build/tests.log
+	$(BIN)/cmake -S . -B build/tests -DBITWRIGHT_PYTHON=OFF -DBITWRIGHT_TESTS=ON > build/tests.log
+	$(BIN)/cmake --build build/tests --parallel $(JOBS) >> build/tests.log
 	build/tests/engine_tests
 
 # The same under the address and undefined behaviour sanitizers, and under the thread sanitizer.
-sanitize:
+sanitize: $(VENV)/.stamp
 	for sanitizer in address,undefined thread; do \
-	  cmake -S . -B build/$$sanitizer -DBITWRIGHT_PYTHON=OFF -DBITWRIGHT_TESTS=ON -DBITWRIGHT_SANITIZE=$$sanitizer && \
-	  cmake --build build/$$sanitizer --parallel && build/$$sanitizer/engine_tests || exit 1; \
+	  $(BIN)/cmake -S . -B build/$$sanitizer -DBITWRIGHT_PYTHON=OFF -DBITWRIGHT_TESTS=ON -DBITWRIGHT_SANITIZE=$$sanitizer && \
+	  $(BIN)/cmake --build build/$$sanitizer --parallel $(JOBS) && build/$$sanitizer/engine_tests || exit 1; \
 	done
 
 lint: $(VENV)/.stamp
