@@ -147,3 +147,13 @@ def test_import_bitwright_loads_no_framework():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_api_leaves_the_vocabulary_and_the_kernels_steps_until_called():
+    """Whoever quantizes an .onnx file does not wait for TFLite's operators."""
+    late = ["bitwright.program.registry", "bitwright.runtime.session", "bitwright.runtime.steps.registry"]
+    code = f"import sys, bitwright.api; print([name for name in {late} if name in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -27,29 +27,11 @@ void bind_conv(PlanClass& plan) {
            std::int64_t rows) {
             const auto outputs = static_cast<std::int64_t>(weights.shape(0)),
                        depth = static_cast<std::int64_t>(weights.shape(4));
-            const auto as_rows = [&](int number, std::int64_t width) {
-                Tensor tensor = self.tensor(number);
-                if (tensor.elements() != rows * width || !tensor.dense())
-                    throw std::invalid_argument("rows do not fit");
-                tensor.rank = 2;
-                tensor.dims = {rows, width};
-                tensor.strides = {width, 1};
-                return tensor;
-            };
-            const conv::Window window{static_cast<std::int32_t>(weights.shape(1)),
-                                      1,
-                                      1,
-                                      static_cast<std::int32_t>(depth),
-                                      1,
-                                      1,
-                                      1,
-                                      1,
-                                      1,
-                                      0,
-                                      0};
-            self.add(conv::make_step(self.memory(), self.isa(), x, y,
-                                     conv::place(as_rows(x, depth), as_rows(y, outputs), window), weights.data(),
-                                     bias.data(), requant));
+            self.add(conv::make_step(
+                self.memory(), self.isa(), x, y,
+                conv::place(as_rows(self.tensor(x), rows, depth), as_rows(self.tensor(y), rows, outputs),
+                            conv::dense_window(static_cast<std::int32_t>(weights.shape(1)), depth)),
+                weights.data(), bias.data(), requant));
         },
         "x"_a, "y"_a, "weights"_a, "bias"_a, "requant"_a, "rows"_a,
         "Rows of x by weights i8[O,R,1,1,K]; x and y hold them without gaps.");

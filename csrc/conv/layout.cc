@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "conv/conv.h"
+#include "engine/step.h"
 
 namespace bitwright::conv {
 namespace {
@@ -69,8 +70,7 @@ void cut_blocks(const bw_conv_shape& s, Layout& layout) {
     const std::int64_t pixel_bytes = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(s.i) * s.groups * std::min(s.stride_h, s.kh) * std::min(s.stride_w, s.kw));
     const std::int64_t most = std::clamp<std::int64_t>(block_bytes / pixel_bytes, 48, 2048);
-    layout.blocks = divide_up(pixels, most);
-    if (layout.blocks > 1) layout.blocks += layout.blocks % 2;  // two threads get the same
+    layout.blocks = even_blocks(divide_up(pixels, most));
     layout.block_pixels = layout.blocks ? divide_up(pixels, layout.blocks) : 0;
     layout.blocks = layout.block_pixels ? divide_up(pixels, layout.block_pixels) : 0;
     const auto panels = static_cast<std::int32_t>(layout.panels.size());

@@ -14,6 +14,21 @@ struct Window {
     std::int32_t top, left;  // of padding, which lies in memory around the image
 };
 
+// That of a product of rows: one pixel of `depth` values, read `repeats` times.
+inline Window dense_window(std::int32_t repeats, std::int64_t depth) {
+    return {.repeats = repeats,
+            .kh = 1,
+            .kw = 1,
+            .i = static_cast<std::int32_t>(depth),
+            .groups = 1,
+            .stride_h = 1,
+            .stride_w = 1,
+            .dilation_h = 1,
+            .dilation_w = 1,
+            .top = 0,
+            .left = 0};
+}
+
 // The pixels of y that are written: from (first_h, first_w) on, every so many rows and columns.
 struct Phase {
     std::int32_t first_h = 0, first_w = 0, step_h = 1, step_w = 1;

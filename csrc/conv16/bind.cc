@@ -31,16 +31,9 @@ void fully_connected(Plan& plan, int x, int y, const Array<std::int8_t>& weights
                      const Requant& requant, std::int64_t rows) {
     const auto outputs = static_cast<std::int64_t>(weights.shape(0)),
                depth = static_cast<std::int64_t>(weights.shape(1));
-    const auto as_rows = [&](int number, std::int64_t width) {
-        Tensor tensor = plan.tensor(number);
-        if (tensor.elements() != rows * width || !tensor.dense()) throw std::invalid_argument("rows do not fit");
-        tensor.rank = 2;
-        tensor.dims = {rows, width};
-        tensor.strides = {width, 1};
-        return tensor;
-    };
-    const conv::Window window{1, 1, 1, static_cast<std::int32_t>(depth), 1, 1, 1, 1, 1, 0, 0};
-    plan.add(conv16::make_step(plan.isa(), x, y, conv::place(as_rows(x, depth), as_rows(y, outputs), window),
+    plan.add(conv16::make_step(plan.isa(), x, y,
+                               conv::place(as_rows(plan.tensor(x), rows, depth), as_rows(plan.tensor(y), rows, outputs),
+                                           conv::dense_window(1, depth)),
                                weights.data(), bias.data(), requant));
 }
 

@@ -42,6 +42,9 @@ class Step {
 // Splits [0, count) evenly: where part `index` of `parts` begins.
 constexpr std::int64_t part_begin(std::int64_t count, int index, int parts) { return count * index / parts; }
 
+// How many blocks a layer is cut into that needs `count`: pairs of them, so that two threads get the same.
+constexpr std::int32_t even_blocks(std::int32_t count) { return count > 1 ? count + count % 2 : count; }
+
 // Memory for constants and packed weights: aligned to 64 bytes, zero, and 64 bytes longer than asked, so that kernels
 // may read whole vectors at its end.
 class Buffer {

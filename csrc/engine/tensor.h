@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 
 namespace bitwright {
 
@@ -63,6 +64,15 @@ inline Image image_of(const Tensor& t) {
         *steps[4 - t.rank + i] = t.strides[i];
     }
     return v;
+}
+
+// A tensor without gaps as so many rows; throws std::invalid_argument where they do not fill it.
+inline Tensor as_rows(Tensor tensor, std::int64_t rows, std::int64_t width) {
+    if (tensor.elements() != rows * width || !tensor.dense()) throw std::invalid_argument("rows do not fit");
+    tensor.rank = 2;
+    tensor.dims = {rows, width};
+    tensor.strides = {width, 1};
+    return tensor;
 }
 
 }  // namespace bitwright

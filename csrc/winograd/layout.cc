@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/step.h"
 #include "winograd/winograd.h"
 
 namespace bitwright::winograd {
@@ -47,8 +48,7 @@ Layout lay_out(const bw_conv_shape& s) {
     constexpr std::int32_t block_bytes =
         400 * 1024;  // what a block's tiles take beside the weights, in the second-level cache
     const std::int32_t tile_bytes = positions * (s.i * 2 + most_vectors * lanes * 4);
-    layout.blocks = std::max(1, (layout.tiles * tile_bytes + block_bytes - 1) / block_bytes);
-    if (layout.blocks > 1) layout.blocks += layout.blocks % 2;  // two threads get the same
+    layout.blocks = even_blocks(std::max(1, (layout.tiles * tile_bytes + block_bytes - 1) / block_bytes));
     layout.block_tiles = (layout.tiles + layout.blocks - 1) / layout.blocks;
     layout.blocks = (layout.tiles + layout.block_tiles - 1) / layout.block_tiles;
     return layout;

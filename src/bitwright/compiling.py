@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from bitwright.errors import ModelError, UnsupportedOpError, UsageError
 from bitwright.numerics.requantize import Rounding
 from bitwright.program.program import Program
-from bitwright.program.verify import verify
 from bitwright.reading import is_tflite, read_model, read_program
 from bitwright.runtime.machine import usable_isa
-from bitwright.runtime.session import Session
 
 if TYPE_CHECKING:
     from bitwright.model import Model
@@ -72,6 +70,8 @@ def compile(
 def _session(
     model: Any, requantization: Rounding | None, threads: int, input_shapes: Mapping[str, Sequence[int]] | None
 ) -> Runnable:
+    from bitwright.runtime.session import Session
+
     isa = usable_isa()
     if isinstance(model, Program) or is_tflite(model):
         if input_shapes:
@@ -103,6 +103,8 @@ def _graph_session(
 def _program_of(model: Any, rounding: Rounding | None) -> Program:
     """A Program, or that of a .tflite file, in a rounding where the model does not say one."""
     if isinstance(model, Program):
+        from bitwright.program.verify import verify
+
         verify(model)
         return _rounded(model, rounding)
     return read_program(model, mapped=True, rounding=rounding or "tflite_double")

@@ -23,7 +23,6 @@ from bitwright.report.runners import OnnxRunner
 from bitwright.runtime.litert import LiteRT
 from bitwright.runtime.machine import usable_isa
 from bitwright.runtime.ports import Run, caller_shape, run_rows
-from bitwright.runtime.session import Session, is_quantized
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -105,7 +104,9 @@ def _runner(program: Program, runtime: str | None, rounding: Rounding) -> Run:
 
         return LiteRT(write_tflite(program), program).run
     rounded = replace(program, rounding=rounding)
-    if runtime == "engine" or (runtime is None and is_quantized(program)):
+    if runtime == "engine" or (runtime is None and program.is_quantized):
+        from bitwright.runtime.session import Session
+
         session = Session(rounded, isa=usable_isa(), threads=1)
         if runtime == "engine" or not session.left:
             return session.run_ports

@@ -92,12 +92,13 @@ def test_run_takes_the_engine_by_default_where_it_runs_all(small, model, monkeyp
     """A quantized model: no reference runs. A float one: no engine does."""
     from bitwright import running
     from bitwright.program.reference import Reference
+    from bitwright.runtime import session
 
     x = np.zeros((1, 8, 8, 3), np.float32)
     monkeypatch.setattr(Reference, "run", lambda *_: pytest.fail("the references ran"))
     running.run(small, x)
     monkeypatch.undo()
-    monkeypatch.setattr(running, "Session", lambda *_, **__: pytest.fail("the engine ran"))
+    monkeypatch.setattr(session, "Session", lambda *_, **__: pytest.fail("the engine ran"))
     running.run(model, np.zeros((1, 3, 8, 8), np.float32))
 
 

@@ -59,6 +59,13 @@ class Program:
         """Every operator met in this Program, without values: what shape rules and makers of steps work on."""
         return tuple([Call(o, self.operands(o), self.results(o), rounding=self.rounding) for o in self.operators])
 
+    @property
+    def is_quantized(self) -> bool:
+        """Whether it computes on integers that stand for reals, and keeps no state: what the engine is for."""
+        computed = (self.tensors[name] for operator in self.operators for name in operator.outputs)
+        stateful = any(tensor.variable for tensor in self.tensors.values())
+        return not stateful and any(tensor.qparams is not None for tensor in computed)
+
     @cached_property
     def readers(self) -> Mapping[str, tuple[int, ...]]:
         """Indices of the operators that read each tensor; a name that nobody reads is not in it."""

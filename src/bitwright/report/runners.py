@@ -26,7 +26,6 @@ from bitwright.runtime.face import Argument, Runnable
 from bitwright.runtime.litert import LiteRT, cannot_run, has_litert
 from bitwright.runtime.machine import usable_isa
 from bitwright.runtime.ports import Run, caller_shape, run_rows
-from bitwright.runtime.session import Session, is_quantized
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -168,7 +167,9 @@ class ProgramRunner:
 
 def _program_run(model: RunnableModel, program: Program, threads: int) -> tuple[str, Run]:
     """What runs a Program, and its name."""
-    if is_quantized(program):
+    if program.is_quantized:
+        from bitwright.runtime.session import Session
+
         session = Session(replace(program, rounding=ROUNDING), isa=usable_isa(), threads=threads)
         if not session.left:
             return ENGINE, session.run_ports

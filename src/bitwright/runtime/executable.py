@@ -28,11 +28,9 @@ class Left:
 
     Args:
         operators: their indices.
-        reasons: one each.
     """
 
     operators: tuple[int, ...]
-    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -207,11 +205,10 @@ def _stages(
         runs[-1].append(index)
     stages: list[Segment | Left] = []
     for run in runs:
-        reasons = [made for made in (steps[index] for index in run) if isinstance(made, str)]
-        if reasons:
-            stages.append(Left(tuple(run), tuple(reasons)))
+        taken = [(index, made) for index in run if not isinstance(made := steps[index], str)]
+        if not taken:
+            stages.append(Left(tuple(run)))
             continue
-        taken = [(index, made) for index, made in ((index, steps[index]) for index in run) if not isinstance(made, str)]
         before, after = _crossing(program, steps, run, outputs)
         if after:  # else nobody reads what they compute
             stages.append(compile_segment(program, taken, before, after, isa=isa, threads=threads))

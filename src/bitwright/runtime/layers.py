@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bitwright.program.operations import operations
 from bitwright.program.program import Program
 from bitwright.program.tensor import Shape
-from bitwright.runtime.executable import Timed
+
+if TYPE_CHECKING:
+    from bitwright.runtime.executable import Timed
 
 #: The operator of a step that copies from or to the caller's arrays.
 COPY = "copy"

@@ -11,7 +11,7 @@ from bitwright.program.program import Program
 from bitwright.program.tensor import Shape, Tensor
 from bitwright.runtime.memory import Span, place
 from bitwright.runtime.steps.step import Alias, Border, Step, Steps
-from bitwright.runtime.steps.storage import TYPES, is_biased, stored, stored_zero_point
+from bitwright.runtime.steps.storage import ITEM_BYTES, TYPES, is_biased, stored, stored_zero_point
 
 Strides = tuple[int, ...]
 
@@ -179,12 +179,9 @@ def _outside_name(outside: Outside) -> str:
 def _copy(work: _Compiling, outside: Outside, *, into: bool) -> Step:
     tensor = work.tensor(outside.tensor)
     name = _outside_name(outside)
-    made = replace(tensor, name=name, data=None)
-    work.tensors[name] = made
+    work.tensors[name] = replace(tensor, name=name, data=None)
     places = {"x": name, "y": tensor.name} if into else {"x": tensor.name, "y": name}
-    return Step(
-        "copy", places, arguments={"bias": is_biased(tensor.dtype)}, strided=frozenset({"x", "y"}), made=(made,)
-    )
+    return Step("copy", places, arguments={"bias": is_biased(tensor.dtype)}, strided=frozenset({"x", "y"}))
 
 
 _NO_BORDER = Border()
@@ -283,14 +280,11 @@ def _build(
             return plan.external(kind, tensor.shape, given, arrays[root])
         border = work.borders.get(root)
         start, steps_between = _placed(tensor.shape, border)
-        return plan.tensor(kind, tensor.shape, steps_between, offset_of[root] + start * _ITEM_BYTES[kind])
+        return plan.tensor(kind, tensor.shape, steps_between, offset_of[root] + start * ITEM_BYTES[kind])
 
     for _, step in work.steps:
         getattr(plan, step.method)(**{a: number(name) for a, name in step.tensors.items()}, **step.arguments)
     return Segment(plan, tuple(inputs), tuple(outputs), tuple(index for index, _ in work.steps), total)
-
-
-_ITEM_BYTES = {"u8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4}
 
 
 def _placed(shape: Shape, border: Border | None) -> tuple[int, Strides]:
@@ -308,4 +302,4 @@ def _bytes(tensor: Tensor, border: Border | None) -> int:
     if border is not None:
         n, h, w, c = tensor.shape
         elements = n * (border.top + h + border.bottom) * (border.left + w + border.right) * c
-    return elements * _ITEM_BYTES[TYPES[tensor.dtype]]
+    return elements * ITEM_BYTES[TYPES[tensor.dtype]]

@@ -138,16 +138,14 @@ class Session:
         refuse_unknown(self._inputs, feeds)
 
         def one(row: Arrays) -> Arrays:
-            arrays = tuple(port.to_caller(row[p.name]) for p, port in self._ports())
+            inputs = zip(self.program.inputs, self._executable.inputs, strict=True)
+            arrays = tuple(port.to_caller(row[p.name]) for p, port in inputs)
             made = self._executable.run(arrays)
             outputs = zip(self.program.outputs, self._executable.outputs, made, strict=True)
             return {p.name: port.from_caller(array) for p, port, array in outputs}
 
         given = {name: np.asarray(array) for name, array in feeds.items()}
         return run_rows(self.program, one, given, layouts=self._layouts)
-
-    def _ports(self) -> list[tuple[Port, Placed]]:
-        return list(zip(self.program.inputs, self._executable.inputs, strict=True))
 
 
 def _ports(arguments: Sequence[Argument], placed: Sequence[Placed]) -> list[_engine.Port]:
@@ -167,10 +165,3 @@ def _arguments(program: Program, ports: Sequence[Port], placed: Sequence[Placed]
         Argument(port.name, place.shape, DTYPES[program.tensors[port.tensor].dtype])
         for port, place in zip(ports, placed, strict=True)
     )
-
-
-def is_quantized(program: Program) -> bool:
-    """Whether a Program computes on integers that stand for reals, and keeps no state: what the engine is for."""
-    computed = (program.tensors[name] for operator in program.operators for name in operator.outputs)
-    stateful = any(tensor.variable for tensor in program.tensors.values())
-    return not stateful and any(tensor.qparams is not None for tensor in computed)

@@ -9,6 +9,9 @@ from bitwright.program.tensor import Array, Tensor
 #: Storage type of a Program -> type of the engine.
 TYPES = {"i8": "u8", "u8": "u8", "bool": "u8", "i16": "i16", "i32": "i32", "i64": "i64", "f32": "f32"}
 
+#: Bytes of one element, by type of the engine.
+ITEM_BYTES = {"u8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4}
+
 
 def is_biased(dtype: str) -> bool:
     """Whether the engine stores q + 128 for q."""
