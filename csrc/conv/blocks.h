@@ -7,6 +7,22 @@
 namespace bitwright::conv {
 namespace {
 
+// Of one task: pixels [begin, end) of all images, and panels [first_panel, last_panel).
+struct Extent {
+    std::int64_t begin, end;
+    int first_panel, last_panel;
+};
+
+// Tasks are (block, group of panels), groups of one block side by side.
+inline Extent extent_of(const Call& call, int task) {
+    const bw_conv_shape& s = *call.shape;
+    const int index = task / call.panel_groups, group = task % call.panel_groups, panels = call.panel_count;
+    const std::int64_t all = static_cast<std::int64_t>(s.n) * s.oh * s.ow;
+    const std::int64_t begin = static_cast<std::int64_t>(index) * call.block_pixels;
+    return {begin, begin + call.block_pixels < all ? begin + call.block_pixels : all,
+            panels * group / call.panel_groups, panels * (group + 1) / call.panel_groups};
+}
+
 struct Block {
     int pixels;
     int first_panel, last_panel;
@@ -18,14 +34,9 @@ inline std::size_t block_scratch_bytes(const Layout& layout) {
     return static_cast<std::size_t>(layout.block_pixels) * 2 * sizeof(std::int64_t);
 }
 
-// Tasks are (block, group of panels), groups of one block side by side.
 inline Block open_block(const Call& call, int task, std::byte* scratch) {
     const bw_conv_shape& s = *call.shape;
-    const int index = task / call.panel_groups, group = task % call.panel_groups;
-    const std::int64_t all = static_cast<std::int64_t>(s.n) * s.oh * s.ow;
-    const std::int64_t begin = static_cast<std::int64_t>(index) * call.block_pixels;
-    const std::int64_t end = begin + call.block_pixels < all ? begin + call.block_pixels : all;
-    const int panels = call.panel_count;
+    const auto [begin, end, first_panel, last_panel] = extent_of(call, task);
     auto* const x_offsets = reinterpret_cast<std::int64_t*>(scratch);
     auto* const y_offsets = x_offsets + call.block_pixels;
     const std::int64_t x_step = s.stride_w * s.x_sw;
@@ -40,8 +51,7 @@ inline Block open_block(const Call& call, int task, std::byte* scratch) {
         for (std::int64_t i = 0; i < run; ++i) y_row[i] = y + i * s.y_sw;
         pixel += run;
     }
-    return {static_cast<int>(end - begin), panels * group / call.panel_groups, panels * (group + 1) / call.panel_groups,
-            x_offsets, y_offsets};
+    return {static_cast<int>(end - begin), first_panel, last_panel, x_offsets, y_offsets};
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 #include "conv/step.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "conv/blocks.h"
 #include "winograd/step.h"
 
 namespace bitwright::conv {
@@ -36,16 +39,25 @@ Placement place(const Tensor& x, const Tensor& y, const Window& window, const Ph
 }
 
 std::unique_ptr<Step> make_step(Memory& memory, Isa isa, int x, int y, const Placement& placement,
-                                const std::int8_t* weights, const std::int32_t* bias, const Requant& requant) {
+                                const std::int8_t* weights, const std::int32_t* bias, const Requant& requant,
+                                std::unique_ptr<const Residual> residual) {
     if (placement.y_start == 0 && winograd::takes(isa, placement.shape, weights))
         return std::make_unique<winograd::WinogradStep>(memory, x, placement.start, y, placement.shape, weights, bias,
-                                                        requant);
-    return std::make_unique<ConvStep>(memory, select(isa), x, y, placement, weights, bias, requant);
+                                                        requant, std::move(residual));
+    return std::make_unique<ConvStep>(memory, select(isa), x, y, placement, weights, bias, requant,
+                                      std::move(residual));
 }
 
 ConvStep::ConvStep(Memory& memory, const Kernel& kernel, int x, int y, const Placement& placement,
-                   const std::int8_t* weights, const std::int32_t* bias, const Requant& requant)
-    : kernel_(kernel), x_(x), y_(y), shape_(placement.shape), start_(placement.start), y_start_(placement.y_start) {
+                   const std::int8_t* weights, const std::int32_t* bias, const Requant& requant,
+                   std::unique_ptr<const Residual> residual)
+    : kernel_(kernel),
+      x_(x),
+      y_(y),
+      shape_(placement.shape),
+      start_(placement.start),
+      y_start_(placement.y_start),
+      residual_(std::move(residual)) {
     const auto channels = static_cast<std::size_t>(shape_.o);
     if (kernel_.cut == nullptr) {
         const std::size_t bytes =
@@ -85,7 +97,30 @@ void ConvStep::run(const Run& run, int first, int last, std::byte* scratch) cons
                     narrows_,
                     run.at<const std::uint8_t>(x_) + start_,
                     run.at<std::uint8_t>(y_) + y_start_};
-    kernel_.run(call, first, last, scratch);
+    if (residual_ == nullptr) return kernel_.run(call, first, last, scratch);
+    for (int task = first; task < last; ++task) {
+        kernel_.run(call, task, task + 1, scratch);
+        add_residual(run, call, task);
+    }
+}
+
+// To what a task gave: what is left of a row of an image, whole rows, the start of a row.
+void ConvStep::add_residual(const Run& run, const Call& call, int task) const {
+    const bw_conv_shape& s = shape_;
+    if (kernel_.cut == nullptr) {
+        for (std::int64_t n = 0; n < s.n; ++n) residual_->run(run, {n, 0, 0, s.oh, s.ow, 0, s.o});
+        return;
+    }
+    const Extent extent = extent_of(call, task);
+    const Panel &first = call.panels[extent.first_panel], &last = call.panels[extent.last_panel - 1];
+    const std::int64_t channels = last.channel + last.channels - first.channel;
+    for (std::int64_t pixel = extent.begin; pixel < extent.end;) {
+        const std::int64_t left = extent.end - pixel, column = pixel % s.ow, row = pixel / s.ow % s.oh;
+        const std::int64_t columns = std::min<std::int64_t>(left, s.ow - column);
+        const std::int64_t rows = columns < s.ow ? 1 : std::min<std::int64_t>(left / s.ow, s.oh - row);
+        residual_->run(run, {pixel / s.ow / s.oh, row, column, rows, columns, first.channel, channels});
+        pixel += rows * columns;
+    }
 }
 
 }  // namespace bitwright::conv

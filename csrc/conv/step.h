@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conv/conv.h"
+#include "elementwise/residual.h"
 #include "engine/memory.h"
 #include "engine/requant.h"
 #include "engine/step.h"
@@ -43,16 +44,18 @@ Placement place(const Tensor& x, const Tensor& y, const Window& window, const Ph
 
 class ConvStep final : public Step {
   public:
-    // weights i8[O,R,KH,KW,I], bias i32[O] (see conv/reference.h).
+    // weights i8[O,R,KH,KW,I], bias i32[O] (see conv/reference.h); residual: null where there is none.
     ConvStep(Memory& memory, const Kernel& kernel, int x, int y, const Placement& placement, const std::int8_t* weights,
-             const std::int32_t* bias, const Requant& requant);
+             const std::int32_t* bias, const Requant& requant, std::unique_ptr<const Residual> residual = nullptr);
 
-    std::string name() const override { return kernel_.name; }
+    std::string name() const override { return kernel_.name + Residual::name_of(residual_.get()); }
     int tasks() const override { return kernel_.cut ? layout_.blocks * layout_.panel_groups : 1; }
     std::size_t scratch_bytes() const override { return kernel_.scratch_bytes(layout_, shape_); }
     void run(const Run& run, int first, int last, std::byte* scratch) const override;
 
   private:
+    void add_residual(const Run& run, const Call& call, int task) const;
+
     const Kernel& kernel_;
     const int x_, y_;
     const bw_conv_shape shape_;
@@ -63,10 +66,12 @@ class ConvStep final : public Step {
     Requant requant_;
     bw_requant view_{};
     bool narrows_ = false;
+    const std::unique_ptr<const Residual> residual_;
 };
 
-// The fastest step for a convolution.
+// The fastest step for a convolution; residuals are of whole results, not of phases.
 std::unique_ptr<Step> make_step(Memory& memory, Isa isa, int x, int y, const Placement& placement,
-                                const std::int8_t* weights, const std::int32_t* bias, const Requant& requant);
+                                const std::int8_t* weights, const std::int32_t* bias, const Requant& requant,
+                                std::unique_ptr<const Residual> residual = nullptr);
 
 }  // namespace bitwright::conv

@@ -6,6 +6,7 @@
 #include "elementwise/pair.h"
 #include "elementwise/plain.h"
 #include "elementwise/quantize.h"
+#include "elementwise/residual.h"
 #include "elementwise/step.h"
 #include "python/bind.h"
 
@@ -52,39 +53,44 @@ T* as(std::byte* bytes) {
     return reinterpret_cast<T*>(bytes);
 }
 
-void pair(Plan& plan, const std::string& operation, int a, int b, int y, Pair zero_points, Pair multipliers,
-          Pair shifts, int left_shift, int weight_shift, const Requant& requant, const Requant& below) {
-    const Type type = plan.tensor(y).type;
-    need(type == plan.tensor(a).type && type == plan.tensor(b).type && (type == Type::u8 || type == Type::i16),
-         "a pair is of u8 or of i16");
+QuantizedPair quantized_pair(const std::string& operation, Pair zero_points, Pair multipliers, Pair shifts,
+                             int left_shift, int weight_shift, const Requant& requant, const Requant& below) {
     constexpr const char* names[] = {"weighted_sum", "sum", "difference", "squared_difference", "product", "slope"};
-    bw_pair how{one_of<bw_pair_operation>(operation, names),
-                {zero_points.first, zero_points.second},
-                {multipliers.first, multipliers.second},
-                {shifts.first, shifts.second},
-                left_shift,
-                weight_shift,
-                {},
-                {}};
+    const bw_pair how{one_of<bw_pair_operation>(operation, names),
+                      {zero_points.first, zero_points.second},
+                      {multipliers.first, multipliers.second},
+                      {shifts.first, shifts.second},
+                      left_shift,
+                      weight_shift,
+                      {},
+                      {}};
     if (how.operation == BW_WEIGHTED_SUM) {
-        need(type == Type::u8 && weight_shift > 0 && weight_shift < 31, "weights are for u8");
+        need(weight_shift > 0 && weight_shift < 31, "weights have a shift");
     } else {
         need_one_channel(requant);
         need(how.operation == BW_PRODUCT || requant.rounding != BW_FP32_EVEN, "a common scale is in fixed point");
     }
     if (how.operation == BW_SLOPE) {
-        need(type == Type::u8, "slopes are for u8");
         need_one_channel(below);
         need(below.rounding == requant.rounding, "both sides of a slope round alike");
     }
+    return {how, requant, below};
+}
+
+void pair(Plan& plan, const std::string& operation, int a, int b, int y, Pair zero_points, Pair multipliers,
+          Pair shifts, int left_shift, int weight_shift, const Requant& requant, const Requant& below) {
+    const QuantizedPair how =
+        quantized_pair(operation, zero_points, multipliers, shifts, left_shift, weight_shift, requant, below);
+    const Type type = plan.tensor(y).type;
+    need(type == plan.tensor(a).type && type == plan.tensor(b).type && (type == Type::u8 || type == Type::i16),
+         "a pair is of u8 or of i16");
+    need(type == Type::u8 || (how.how.operation != BW_WEIGHTED_SUM && how.how.operation != BW_SLOPE),
+         "weights and slopes are for u8");
     const elementwise::PairKernel& kernel = elementwise::select_pair(plan.isa());
     add_step(
         plan, kernel.name, y, a, b,
-        [how, requant, below, type, &kernel](const bw_block& block, const std::byte* first, const std::byte* second,
-                                             std::byte* made) {
-            bw_pair call = how;
-            call.requant = requant.view();
-            call.below = below.view();
+        [how, type, &kernel](const bw_block& block, const std::byte* first, const std::byte* second, std::byte* made) {
+            const bw_pair call = how.view();
             if (type == Type::u8) {
                 kernel.run_u8(call, block, as<std::uint8_t>(first), as<std::uint8_t>(second), as<std::uint8_t>(made));
             } else {
@@ -194,10 +200,18 @@ void cast(Plan& plan, int x, int y, const std::string& x_meaning, const std::str
 }  // namespace
 
 void bind_elementwise(PlanClass& plan) {
-    plan.def(
-        "pair", &pair, "operation"_a, "a"_a, "b"_a, "y"_a, "zero_points"_a, "multipliers"_a, "shifts"_a, "left_shift"_a,
-        "weight_shift"_a, "requant"_a, "below"_a,
-        "weighted_sum, sum, difference, squared_difference, product or slope of quantized tensors that broadcast.");
+    nb::class_<QuantizedPair>(plan, "QuantizedPair")
+        .def(
+            "__init__",
+            [](QuantizedPair* self, const std::string& operation, Pair zero_points, Pair multipliers, Pair shifts,
+               int left_shift, int weight_shift, const Requant& requant, const Requant& below) {
+                new (self) QuantizedPair(quantized_pair(operation, zero_points, multipliers, shifts, left_shift,
+                                                        weight_shift, requant, below));
+            },
+            "operation"_a, "zero_points"_a, "multipliers"_a, "shifts"_a, "left_shift"_a, "weight_shift"_a, "requant"_a,
+            "below"_a, "weighted_sum, sum, difference, squared_difference, product or slope of quantized tensors.");
+    plan.def("pair", &pair, "operation"_a, "a"_a, "b"_a, "y"_a, "zero_points"_a, "multipliers"_a, "shifts"_a,
+             "left_shift"_a, "weight_shift"_a, "requant"_a, "below"_a, "A QuantizedPair of tensors that broadcast.");
     plan.def("plain_pair", &plain_pair, "operation"_a, "a"_a, "b"_a, "y"_a, "low"_a, "high"_a,
              "add, subtract, multiply, divide, smaller, larger, squared_difference or sloped (a >= 0 ? a : a * b) of "
              "numbers of one type that broadcast, clamped to [low, high], which may be infinite.");

@@ -1,7 +1,8 @@
-// Quantized pairs, 8 elements a vector.
+// Quantized pairs, 8 elements a vector; weighted sums, 32.
 #include <immintrin.h>
 
 #include "elementwise/pair_rows.h"
+#include "elementwise/weighted_sum.h"
 
 namespace bitwright::elementwise {
 namespace {
@@ -109,8 +110,39 @@ struct Vectors {
     };
 };
 
+struct ByteVectors {
+    using Bytes = __m256i;
+    static constexpr std::int64_t bytes = 32;
+    static constexpr bool has_masks = false;
+
+    static Bytes load(const std::uint8_t* x) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)); }
+    static void store(std::uint8_t* y, Bytes x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), x); }
+    static Bytes splat_8(std::int32_t x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+    static Bytes splat_16(std::int32_t x) { return _mm256_set1_epi16(static_cast<short>(x)); }
+    static Bytes splat_32(std::int32_t x) { return _mm256_set1_epi32(x); }
+    static Bytes join_low(Bytes a, Bytes b) { return _mm256_unpacklo_epi8(a, b); }
+    static Bytes join_high(Bytes a, Bytes b) { return _mm256_unpackhi_epi8(a, b); }
+    static Bytes widen_low(Bytes x) { return _mm256_unpacklo_epi8(x, _mm256_setzero_si256()); }
+    static Bytes widen_high(Bytes x) { return _mm256_unpackhi_epi8(x, _mm256_setzero_si256()); }
+    static Bytes sum_of_products(Bytes sum, Bytes x, Bytes m) { return _mm256_add_epi32(sum, _mm256_madd_epi16(x, m)); }
+    static Bytes pairs_by_bytes(Bytes x, Bytes m) { return _mm256_maddubs_epi16(x, m); }
+    // The upper 16 bits of integers of 32, of `first` in the lower half of each lane.
+    static Bytes high_halves(Bytes first, Bytes second) {
+        return _mm256_packs_epi32(_mm256_srai_epi32(first, 16), _mm256_srai_epi32(second, 16));
+    }
+    static Bytes add_16(Bytes a, Bytes b) { return _mm256_add_epi16(a, b); }
+    static Bytes shift_16(Bytes a, __m128i by) { return _mm256_sra_epi16(a, by); }
+    static Bytes pack(Bytes first, Bytes second) { return _mm256_packus_epi16(first, second); }
+    static Bytes bound(Bytes x, Bytes least, Bytes most) { return _mm256_min_epu8(_mm256_max_epu8(x, least), most); }
+};
+
 void run_u8(const bw_pair& how, const bw_block& block, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* y) {
-    if (!run_pair<Vectors>(how, block, a, b, y)) bw_pair_reference_u8(&how, &block, a, b, y);
+    bw_block rest = block;
+    const std::int64_t done = run_weighted_sum<ByteVectors>(how, block, a, b, y);
+    rest.length -= done;
+    if (rest.length == 0) return;
+    if (!run_pair<Vectors>(how, rest, a + done, b + done, y + done))
+        bw_pair_reference_u8(&how, &rest, a + done, b + done, y + done);
 }
 
 void run_i16(const bw_pair& how, const bw_block& block, const std::int16_t* a, const std::int16_t* b, std::int16_t* y) {

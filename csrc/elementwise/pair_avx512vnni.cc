@@ -1,7 +1,8 @@
-// Quantized pairs, 16 elements a vector.
+// Quantized pairs, 16 elements a vector; weighted sums, 64.
 #include <immintrin.h>
 
 #include "elementwise/pair_rows.h"
+#include "elementwise/weighted_sum.h"
 
 namespace bitwright::elementwise {
 namespace {
@@ -100,8 +101,45 @@ struct Vectors {
     };
 };
 
+struct ByteVectors {
+    using Bytes = __m512i;
+    static constexpr std::int64_t bytes = 64;
+    static constexpr bool has_masks = true;
+
+    static Bytes load(const std::uint8_t* x) { return _mm512_loadu_si512(x); }
+    static void store(std::uint8_t* y, Bytes x) { _mm512_storeu_si512(y, x); }
+    static __mmask64 lanes(int left) { return (__mmask64{1} << left) - 1; }
+    static Bytes load_some(const std::uint8_t* x, int left) { return _mm512_maskz_loadu_epi8(lanes(left), x); }
+    static void store_some(std::uint8_t* y, Bytes x, int left) { _mm512_mask_storeu_epi8(y, lanes(left), x); }
+    static Bytes splat_8(std::int32_t x) { return _mm512_set1_epi8(static_cast<char>(x)); }
+    static Bytes splat_16(std::int32_t x) { return _mm512_set1_epi16(static_cast<short>(x)); }
+    static Bytes splat_32(std::int32_t x) { return _mm512_set1_epi32(x); }
+    static Bytes join_low(Bytes a, Bytes b) { return _mm512_unpacklo_epi8(a, b); }
+    static Bytes join_high(Bytes a, Bytes b) { return _mm512_unpackhi_epi8(a, b); }
+    static Bytes widen_low(Bytes x) { return _mm512_unpacklo_epi8(x, _mm512_setzero_si512()); }
+    static Bytes widen_high(Bytes x) { return _mm512_unpackhi_epi8(x, _mm512_setzero_si512()); }
+    static Bytes sum_of_products(Bytes sum, Bytes x, Bytes m) { return _mm512_dpwssd_epi32(sum, x, m); }
+    static Bytes pairs_by_bytes(Bytes x, Bytes m) { return _mm512_maddubs_epi16(x, m); }
+    // The upper 16 bits of integers of 32, of `first` in the lower half of each lane.
+    static Bytes high_halves(Bytes first, Bytes second) {
+        const Bytes odd = _mm512_setr_epi32(  // 16-bit numbers, two an entry
+            0x00030001, 0x00070005, 0x00230021, 0x00270025, 0x000b0009, 0x000f000d, 0x002b0029, 0x002f002d,  //
+            0x00130011, 0x00170015, 0x00330031, 0x00370035, 0x001b0019, 0x001f001d, 0x003b0039, 0x003f003d);
+        return _mm512_permutex2var_epi16(first, odd, second);
+    }
+    static Bytes add_16(Bytes a, Bytes b) { return _mm512_add_epi16(a, b); }
+    static Bytes shift_16(Bytes a, __m128i by) { return _mm512_sra_epi16(a, by); }
+    static Bytes pack(Bytes first, Bytes second) { return _mm512_packus_epi16(first, second); }
+    static Bytes bound(Bytes x, Bytes least, Bytes most) { return _mm512_min_epu8(_mm512_max_epu8(x, least), most); }
+};
+
 void run_u8(const bw_pair& how, const bw_block& block, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* y) {
-    if (!run_pair<Vectors>(how, block, a, b, y)) bw_pair_reference_u8(&how, &block, a, b, y);
+    bw_block rest = block;
+    const std::int64_t done = run_weighted_sum<ByteVectors>(how, block, a, b, y);
+    rest.length -= done;
+    if (rest.length == 0) return;
+    if (!run_pair<Vectors>(how, rest, a + done, b + done, y + done))
+        bw_pair_reference_u8(&how, &rest, a + done, b + done, y + done);
 }
 
 void run_i16(const bw_pair& how, const bw_block& block, const std::int16_t* a, const std::int16_t* b, std::int16_t* y) {

@@ -111,6 +111,37 @@ TEST(pair_weighted_sum) {
     }
 }
 
+// Weights, zero_points and shifts up to what sums of bytes hold in 32 bits, and beyond; every pair of bytes.
+TEST(pair_weighted_sum_of_all_bytes) {
+    std::vector<std::uint8_t> a(1 << 16), b(1 << 16), expected(1 << 16), made(1 << 16);
+    for (std::size_t i = 0; i < a.size(); ++i)
+        a[i] = static_cast<std::uint8_t>(i), b[i] = static_cast<std::uint8_t>(i >> 8);
+    const bw_block block{1, 1 << 16, {0, 0, 0}, {1, 1, 1}};
+    Random random(6);
+    for (int round = 0; round < 60; ++round) {
+        OneChannel channel(random, BW_FP32_EVEN, 0, 0, true);
+        const std::int32_t most = 1 << 21;
+        const auto weight = [&] {
+            return random.between(0, 3) ? random.between(-most, most) : random.between(0, 1) ? most : -most;
+        };
+        const auto point = [&] { return random.between(0, 1) ? random.between(0, 255) : 255 * random.between(0, 1); };
+        const bw_pair how{BW_WEIGHTED_SUM,
+                          {point(), point()},
+                          {weight(), weight()},
+                          {0, 0},
+                          0,
+                          random.between(15, 24),
+                          channel.requant,
+                          {}};
+        pair_scalar.run_u8(how, block, a.data(), b.data(), expected.data());
+        for (const PairKernel* kernel : kernels) {
+            if (kernel->isa > detected_isa()) continue;
+            kernel->run_u8(how, block, a.data(), b.data(), made.data());
+            CHECK(made == expected);
+        }
+    }
+}
+
 TEST(pair_on_common_scale) {
     Random random(2);
     for (int round = 0; round < 120; ++round) {

@@ -32,6 +32,19 @@ class Face:
     def run(self, feeds: dict[str, Any]) -> list[NDArray[Any]] | None: ...
 
 class Plan:
+    class QuantizedPair:
+        def __init__(
+            self,
+            operation: str,
+            zero_points: tuple[int, int],
+            multipliers: tuple[int, int],
+            shifts: tuple[int, int],
+            left_shift: int,
+            weight_shift: int,
+            requant: Requant,
+            below: Requant,
+        ) -> None: ...
+
     def __init__(self, isa: str, threads: int, arena_bytes: int) -> None: ...
     def tensor(self, type: str, dims: Sequence[int], strides: Sequence[int], offset: int) -> int: ...
     def external(self, type: str, dims: Sequence[int], strides: Sequence[int], index: int) -> int: ...
@@ -55,9 +68,21 @@ class Plan:
         groups: int,
         y_first: tuple[int, int] = (0, 0),
         y_step: tuple[int, int] = (1, 1),
+        pair: QuantizedPair | None = None,
+        other: int = -1,
+        is_first: bool = True,
     ) -> None: ...
     def fully_connected(
-        self, x: int, y: int, weights: NDArray[np.int8], bias: NDArray[np.int32], requant: Requant, rows: int
+        self,
+        x: int,
+        y: int,
+        weights: NDArray[np.int8],
+        bias: NDArray[np.int32],
+        requant: Requant,
+        rows: int,
+        pair: QuantizedPair | None = None,
+        other: int = -1,
+        is_first: bool = True,
     ) -> None: ...
     def conv16(
         self,

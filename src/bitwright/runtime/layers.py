@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bitwright.program.operations import operations
+from bitwright.program.operator import Operator
 from bitwright.program.program import Program
 from bitwright.program.tensor import Shape
 
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
 #: The operator of a step that copies from or to the caller's arrays.
 COPY = "copy"
 
+#: Between the kernels of a step that does the work of two operators, and between these.
+_JOINT = " + "
+
 
 @dataclass(frozen=True)
 class Layer:
     """A step of one run.
 
     Args:
-        operator: its kind, "copy" at the border, or the runtime that took it.
+        operator: its kind, "copy" at the border, or the runtime that took it; "CONV_2D + ADD" where one step did both.
         name: of its first result.
         kernel: that ran it.
         inputs, outputs: shapes of what it read and gave, constants left out.
@@ -47,7 +51,8 @@ class Layer:
 def layers_of(program: Program, times: Sequence[Timed]) -> list[Layer]:
     """The steps of one run of a Program. Operations are those of the operator's longest step.
 
-    An operator may take several steps: what its weights multiply is done in one of them.
+    An operator may take several steps: what its weights multiply is done in one of them. A step may do the work of two
+    operators: then it tells of both.
     """
     longest: dict[int, int] = {}
     for index, time in enumerate(times):
@@ -59,17 +64,28 @@ def layers_of(program: Program, times: Sequence[Timed]) -> list[Layer]:
         if time.operator < 0:
             layers.append(Layer(COPY, "", time.kernel, (), (), 0, time.microseconds))
             continue
-        operator = program.operators[time.operator]
-        read = [program.tensors[name] for name in operator.inputs if name is not None]
+        operators = _operators(program, time)
+        inner = {name for operator in operators[:-1] for name in operator.outputs}
+        read = [program.tensors[name] for operator in operators for name in operator.inputs if name is not None]
+        results = operators[-1].outputs
         layers.append(
             Layer(
-                operator.kind,
-                operator.outputs[0] if operator.outputs else "",
+                _JOINT.join(operator.kind for operator in operators),
+                results[0] if results else "",
                 time.kernel,
-                tuple(tensor.shape for tensor in read if tensor.data is None),
-                tuple(tensor.shape for tensor in program.results(operator)),
-                operations(program, operator) if longest[time.operator] == index else 0,
+                tuple(tensor.shape for tensor in read if tensor.data is None and tensor.name not in inner),
+                tuple(tensor.shape for tensor in program.results(operators[-1])),
+                sum(operations(program, operator) for operator in operators) if longest[time.operator] == index else 0,
                 time.microseconds,
             )
         )
     return layers
+
+
+def _operators(program: Program, time: Timed) -> tuple[Operator, ...]:
+    """The operator of a step; and the only reader of its result, where the step did that one's work too."""
+    operator = program.operators[time.operator]
+    if _JOINT not in time.kernel:
+        return (operator,)
+    (reader,) = program.readers[operator.outputs[0]]
+    return (operator, program.operators[reader])

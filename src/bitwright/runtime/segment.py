@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bitwright import _engine
 from bitwright.program.program import Program
 from bitwright.program.tensor import Shape, Tensor
+from bitwright.runtime.borders import give_borders
+from bitwright.runtime.draft import Draft
+from bitwright.runtime.fusion import fuse_residuals
 from bitwright.runtime.memory import Span, place
-from bitwright.runtime.steps.step import Alias, Border, Step, Steps
-from bitwright.runtime.steps.storage import ITEM_BYTES, TYPES, is_biased, stored, stored_zero_point
+from bitwright.runtime.steps.step import Border, Step, Steps
+from bitwright.runtime.steps.storage import ITEM_BYTES, TYPES, is_biased, stored
 
 Strides = tuple[int, ...]
 
@@ -36,7 +39,8 @@ class Segment:
     Args:
         plan: takes arrays of `inputs`, then of `outputs`.
         inputs, outputs: in order.
-        operators: the operator of each step of the plan, by index in the Program; -1 for copies at the border.
+        operators: the operator of each step of the plan, by index in the Program; -1 for copies at the border. A
+            convolution that takes the next operator with it is that of its step (see fusion.py).
         arena_bytes: of one run.
     """
 
@@ -60,43 +64,6 @@ def dense_strides(shape: Sequence[int]) -> Strides:
     return tuple(reversed(strides))
 
 
-@dataclass
-class _Compiling:
-    """Values of one segment on their way to a plan."""
-
-    program: Program
-    steps: list[tuple[int, Step]] = field(default_factory=list)
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    roots: dict[str, str] = field(default_factory=dict)  # alias -> what it is another name of
-    borders: dict[str, Border] = field(default_factory=dict)
-    values: dict[str, str | None] = field(default_factory=dict)  # what `uses` found: roots, None for constants
-
-    def tensor(self, name: str) -> Tensor:
-        return self.tensors[name] if name in self.tensors else self.program.tensors[name]
-
-    def root(self, name: str) -> str:
-        while name in self.roots:
-            name = self.roots[name]
-        return name
-
-    def is_constant(self, name: str) -> bool:
-        tensor = self.tensor(name)
-        return tensor.data is not None and not tensor.variable
-
-    def uses(self) -> dict[str, list[tuple[int, Step, str]]]:
-        """Where each value that is no constant is read or written, by root: (index of the step, step, argument)."""
-        found: dict[str, list[tuple[int, Step, str]]] = {}
-        values = self.values
-        for index, (_, step) in enumerate(self.steps):
-            for argument, name in step.tensors.items():
-                if name not in values:
-                    values[name] = None if self.is_constant(name) else self.root(name)
-                root = values[name]
-                if root is not None:
-                    found.setdefault(root, []).append((index, step, argument))
-        return found
-
-
 def compile_segment(
     program: Program,
     operators: Sequence[tuple[int, Steps]],
@@ -116,37 +83,31 @@ def compile_segment(
         isa: the best instruction set that kernels may use.
         threads: that divide each step.
     """
-    work = _Compiling(program)
-    for index, steps in operators:
-        for step in steps:
-            if isinstance(step, Alias):
-                work.roots[step.name] = step.of
-            else:
-                work.tensors |= {tensor.name: tensor for tensor in step.made}
-                work.steps.append((index, step))
-    direct = _cross_the_border(work, inputs, outputs)
-    _give_borders(work)
-    return _build(work, inputs, outputs, direct, isa=isa, threads=threads)
+    draft = Draft.of(program, operators)
+    fuse_residuals(draft, [outside.tensor for outside in outputs])
+    direct = _cross_the_border(draft, inputs, outputs)
+    give_borders(draft)
+    return _build(draft, inputs, outputs, direct, isa=isa, threads=threads)
 
 
-def _cross_the_border(work: _Compiling, inputs: Sequence[Outside], outputs: Sequence[Outside]) -> dict[str, int]:
+def _cross_the_border(draft: Draft, inputs: Sequence[Outside], outputs: Sequence[Outside]) -> dict[str, int]:
     """Copies from and to the caller's arrays, except for values that steps read or write there.
 
     Returns:
         Values that stay in the caller's arrays: root -> index of the array.
     """
     direct: dict[str, int] = {}
-    uses = work.uses()
+    uses = draft.uses()
     before: list[tuple[int, Step]] = []
     for index, outside in enumerate(inputs):
-        touched = uses.get(work.root(outside.tensor), [])
-        if _may_stay(work, outside, [(step, argument) for _, step, argument in touched]):
+        touched = uses.get(draft.root(outside.tensor), [])
+        if _may_stay(draft, outside, [(step, argument) for _, step, argument in touched]):
             direct[outside.tensor] = index
         else:
-            before.append((-1, _copy(work, outside, into=True)))
+            before.append((-1, _copy(draft, outside, into=True)))
     after: list[tuple[int, Step]] = []
     for index, outside in enumerate(outputs):
-        root = work.root(outside.tensor)
+        root = draft.root(outside.tensor)
         touched = uses.get(root, [])
         writes_only = all(argument in step.writes for _, step, argument in touched)
         if (
@@ -155,18 +116,18 @@ def _cross_the_border(work: _Compiling, inputs: Sequence[Outside], outputs: Sequ
             and root == outside.tensor
             and root not in direct
             and outside.strides is None
-            and not is_biased(work.tensor(root).dtype)
+            and not is_biased(draft.tensor(root).dtype)
         ):
             direct[root] = len(inputs) + index
         else:
-            after.append((-1, _copy(work, outside, into=False)))
-    work.steps = before + work.steps + after
+            after.append((-1, _copy(draft, outside, into=False)))
+    draft.steps = before + draft.steps + after
     return direct
 
 
-def _may_stay(work: _Compiling, outside: Outside, uses: Iterable[tuple[Step, str]]) -> bool:
+def _may_stay(draft: Draft, outside: Outside, uses: Iterable[tuple[Step, str]]) -> bool:
     """Whether every reader takes a value where the caller has it."""
-    if is_biased(work.tensor(outside.tensor).dtype):
+    if is_biased(draft.tensor(outside.tensor).dtype):
         return False
     gaps = outside.strides is not None
     return all(argument in (step.anywhere if gaps else step.exact | step.anywhere) for step, argument in uses)
@@ -176,72 +137,16 @@ def _outside_name(outside: Outside) -> str:
     return f"{outside.tensor} (of the caller)"
 
 
-def _copy(work: _Compiling, outside: Outside, *, into: bool) -> Step:
-    tensor = work.tensor(outside.tensor)
+def _copy(draft: Draft, outside: Outside, *, into: bool) -> Step:
+    tensor = draft.tensor(outside.tensor)
     name = _outside_name(outside)
-    work.tensors[name] = replace(tensor, name=name, data=None)
+    draft.tensors[name] = replace(tensor, name=name, data=None)
     places = {"x": name, "y": tensor.name} if into else {"x": tensor.name, "y": name}
     return Step("copy", places, arguments={"bias": is_biased(tensor.dtype)}, strided=frozenset({"x", "y"}))
 
 
-_NO_BORDER = Border()
-
-
-def _give_borders(work: _Compiling) -> None:
-    """Borders where all who touch an image can live with them; a bordered copy of it where not."""
-    aliased = {work.root(alias) for alias in work.roots}
-    for root, uses in work.uses().items():
-        wanted = _NO_BORDER
-        for _, step, argument in uses:
-            if argument in step.borders:
-                border = step.borders[argument]
-                wanted = border if wanted == _NO_BORDER else wanted.union(border)
-        if wanted == _NO_BORDER or root in aliased:
-            continue
-        written = any(argument in step.writes for _, step, argument in uses)
-        if written and all(argument in step.strided for _, step, argument in uses):
-            work.borders[root] = wanted
-    steps: list[tuple[int, Step]] = []
-    copies: dict[tuple[str, Border], str] = {}
-    for index, step in work.steps:
-        moved = {}
-        for argument, border in step.borders.items():
-            name = step.tensors[argument]
-            if border == _NO_BORDER or work.root(name) in work.borders:
-                continue
-            copy = copies.get((name, border))
-            if copy is None:
-                copy = copies[name, border] = f"{name} (border {','.join(map(str, border))})"
-                work.tensors[copy] = replace(work.tensor(name), name=copy, data=None)
-                work.borders[copy] = border
-                steps.append(
-                    (index, Step("copy", {"x": name, "y": copy}, arguments={"bias": False}, strided=frozenset("xy")))
-                )
-            moved[argument] = copy
-        steps.append((index, replace(step, tensors={**step.tensors, **moved}) if moved else step))
-    work.steps = steps
-    _fill_borders(work)
-
-
-def _fill_borders(work: _Compiling) -> None:
-    """A step before the first that writes an image with a border, which writes the border."""
-    steps: list[tuple[int, Step]] = []
-    filled: set[str] = set()
-    for index, step in work.steps:
-        for argument in step.writes:
-            root = work.root(step.tensors[argument])
-            if root in work.borders and root not in filled:
-                filled.add(root)
-                arguments = {"value": stored_zero_point(work.tensor(root)), "border": tuple(work.borders[root])}
-                steps.append(
-                    (index, Step("fill_border", {"x": root}, ("x",), arguments=arguments, strided=frozenset("x")))
-                )
-        steps.append((index, step))
-    work.steps = steps
-
-
 def _build(
-    work: _Compiling,
+    draft: Draft,
     inputs: Sequence[Outside],
     outputs: Sequence[Outside],
     direct: Mapping[str, int],
@@ -253,10 +158,10 @@ def _build(
     strides = {_outside_name(outside): outside.strides for outside in (*inputs, *outputs)} | {
         outside.tensor: outside.strides for outside in inputs
     }
-    uses = work.uses()
+    uses = draft.uses()
     in_arena = [root for root in uses if root not in arrays]
     spans = [
-        Span(_bytes(work.tensor(root), work.borders.get(root)), uses[root][0][0], uses[root][-1][0])
+        Span(_bytes(draft.tensor(root), draft.borders.get(root)), uses[root][0][0], uses[root][-1][0])
         for root in in_arena
     ]
     offsets, total = place(spans)
@@ -270,21 +175,21 @@ def _build(
         return numbers[name]
 
     def _add(name: str) -> int:
-        tensor, root = work.tensor(name), work.root(name)
+        tensor, root = draft.tensor(name), draft.root(name)
         kind = TYPES[tensor.dtype]
-        if work.is_constant(name):
+        if draft.is_constant(name):
             assert tensor.data is not None
             return plan.constant(kind, tensor.shape, stored(tensor.data).tobytes())
         if root in arrays:
             given = strides.get(root) or dense_strides(tensor.shape)
             return plan.external(kind, tensor.shape, given, arrays[root])
-        border = work.borders.get(root)
+        border = draft.borders.get(root)
         start, steps_between = _placed(tensor.shape, border)
         return plan.tensor(kind, tensor.shape, steps_between, offset_of[root] + start * ITEM_BYTES[kind])
 
-    for _, step in work.steps:
+    for _, step in draft.steps:
         getattr(plan, step.method)(**{a: number(name) for a, name in step.tensors.items()}, **step.arguments)
-    return Segment(plan, tuple(inputs), tuple(outputs), tuple(index for index, _ in work.steps), total)
+    return Segment(plan, tuple(inputs), tuple(outputs), tuple(index for index, _ in draft.steps), total)
 
 
 def _placed(shape: Shape, border: Border | None) -> tuple[int, Strides]:
