@@ -7,6 +7,7 @@ import pytest
 
 from bitwright.errors import QuantParamsError
 from bitwright.numerics.qparams import STORAGES, QuantParams
+from bitwright.numerics.quantize import quantize
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,26 @@ def test_qparams_of_checked_parts_are_those_of_parts(scale, zero_point, axis, sy
     assert made == expected
     assert (made.symmetric, expected.symmetric) == (symmetric, symmetric)
     assert made.__dict__.keys() == expected.__dict__.keys()
+
+
+@pytest.mark.parametrize(
+    "storage, bits, narrow, bounds",
+    [("i8", 4, True, (-7, 7)), ("i8", 2, True, (-1, 1)), ("i8", 4, False, (-8, 7)), ("u8", 4, False, (0, 15))],
+    ids=["4-bit weights", "2-bit weights", "whole 4 bits", "unsigned"],
+)
+def test_qparams_of_fewer_bits_clamp_to_them(storage, bits, narrow, bounds):
+    """Narrow integers in a wider type saturate at their own bounds, and differ from those of all bits."""
+    qparams = QuantParams(1.0, 0, storage, narrow_range=narrow, bits=bits)
+
+    made = quantize(np.float32([-300.0, 300.0]), qparams)
+
+    assert tuple(made.tolist()) == bounds
+    assert qparams != QuantParams(1.0, 0, storage, narrow_range=narrow)
+    assert f"{storage} of {bits} bits" in repr(qparams)
+
+
+def test_qparams_of_all_bits_are_those_of_the_type():
+    """Eight bits in eight are nothing special; more than there are do not exist."""
+    assert QuantParams(1.0, bits=8) == QuantParams(1.0)
+    with pytest.raises(QuantParamsError, match="holds no integers of 9 bits"):
+        QuantParams(1.0, bits=9)

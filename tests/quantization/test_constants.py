@@ -9,6 +9,7 @@ import bitwright as bw
 from bitwright.errors import QuantParamsError
 from bitwright.graph.constants import QuantizedTensor
 from bitwright.numerics.metrics import sqnr_db
+from bitwright.quantization.plan import Plan
 
 MODES = ("weight-only", "dynamic", "int8", "uint8", "int16x8")
 
@@ -246,6 +247,17 @@ def test_weight_only_integers_use_their_whole_range(bits, bound, build, quantize
 
     integers = held(made, "w").integers
     assert -bound - (bits == 4) <= integers.min() < 0 < integers.max() == bound
+
+
+@pytest.mark.parametrize("bits, bound", [(4, 7), (2, 1)])
+@pytest.mark.parametrize("target", ["onnxruntime", "litert"])
+def test_integer_kernels_take_narrow_weights_in_8_bits(bits, bound, target, build, quantized):
+    """int8 with 4 or 2 bits: symmetric integers of so many bits for kernels of 8; a plan in JSON keeps them."""
+    made = quantized(build(CONV), "int8", weight_bits=bits, target=target)
+
+    tensor, qparams = held(made, "w"), made.plan.qparams_of("w")
+    assert (tensor.integers.dtype, np.abs(tensor.integers).max()) == (np.int8, bound)
+    assert Plan.from_json(made.plan.to_json()).qparams_of("w") == qparams
 
 
 def test_blocks_run_along_the_reduced_dimension(build, quantized):

@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 
 import bitwright as bw
 from bitwright.errors import UsageError
+from bitwright.numerics.qparams import QuantParams
 from bitwright.numerics.quantize import dequantize
 from bitwright.quantization.given import Given
+from bitwright.quantization.planner import make_plan
+from bitwright.quantization.recipe import recipe_for_mode
+from bitwright.quantization.target import load_target
+from bitwright.transforms.pipeline import prepare
 
 
 @pytest.mark.parametrize(
@@ -163,3 +168,18 @@ def test_types_of_ports_are_kept_for_the_file(mode, types, build, quantized, ima
     held = {"float32": "f32", "int8": "i8", "uint8": "u8", "int16": "i16"}
     assert program.tensors[program.inputs[0].tensor].dtype == held[types[0]]
     assert program.tensors[program.outputs[0].tensor].dtype == held[types[1]]
+
+
+def test_parameters_that_training_chose_are_taken_as_they_are(build, image):
+    """Of an activation and of a weight, by name; what moves the activation has them too."""
+    model = prepare(build("g (float[1, 3, 8, 8] x, float[4, 3, 3, 3] w) => (float[1, 4, 6, 6] y) { y = Conv(x, w) }"))
+    told = {
+        "x": QuantParams(0.125, 3, "u8"),
+        "y": QuantParams(0.5, 7, "u8"),
+        "w": QuantParams([0.1, 0.2, 0.3, 0.4], 0, "i8", 0, narrow_range=True, bits=4),
+    }
+
+    plan = make_plan(model, recipe_for_mode("int8"), load_target("onnxruntime"), given=Given(qparams=told))
+
+    assert {name: plan.qparams_of(name) for name in told} == told
+    assert {plan.tensors[name].reason for name in told} == {"trained"}

@@ -158,6 +158,7 @@ def test_four_bit_weights_come_in_blocks_chosen_by_error():
         ("int3", {}, "unknown mode 'int3'"),
         ("weight-only", {"weight_bits": 3}, "3 bits"),
         ("uint8", {"weight_bits": 4}, "no 4-bit weights"),
+        ("weight-only", {"weight_bits": 2}, "no 2-bit weights"),
         ("float16", {"block_size": 32}, "no blocks"),
         ("int8", {"block_size": 32}, "no blocks"),
         ("weight-only", {"block_size": 33}, "block_size cannot be 33"),

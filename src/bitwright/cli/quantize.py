@@ -47,7 +47,7 @@ def quantize(
     method: MethodOption = None,
     target: TargetOption = None,
     per_tensor: Annotated[bool, typer.Option("--per-tensor", help="One scale a weight, not one a channel.")] = False,
-    weight_bits: Annotated[Literal["8", "4"], typer.Option(help="Bits of a weight.")] = "8",
+    weight_bits: Annotated[Literal["8", "4", "2"], typer.Option(help="Bits of a weight.")] = "8",
     block_size: Annotated[
         int | None,
         typer.Option(

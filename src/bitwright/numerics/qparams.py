@@ -58,6 +58,8 @@ class QuantParams:
         axis: the quantization axis; None = per tensor, or per block when `block_shape` is given.
         block_shape: how many elements share one scale, per dimension; None unless per block.
         narrow_range: qmin is raised by one, -127..127, so that the range is symmetric.
+        bits: how wide the integers are that it holds, where that is less than the storage type: 4-bit weights of an
+            8-bit kernel.
         symmetric: not given: whether every zero_point is 0.
 
     Raises:
@@ -73,6 +75,7 @@ class QuantParams:
     axis: int | None = None
     block_shape: tuple[int, ...] | None = None
     narrow_range: bool = False
+    bits: int | None = None
     symmetric: bool = field(init=False, repr=False)
 
     def __init__(
@@ -83,6 +86,7 @@ class QuantParams:
         axis: int | None = None,
         block_shape: tuple[int, ...] | None = None,
         narrow_range: bool = False,
+        bits: int | None = None,
     ) -> None:
         if storage not in STORAGES:
             raise QuantParamsError(f"unknown storage type {storage!r}", next=f"one of {', '.join(STORAGES)}")
@@ -94,19 +98,22 @@ class QuantParams:
             raise QuantParamsError(f"per-tensor parameters have one scale (got {scales.size})", next="give the axis")
         if block_shape is not None and len(block_shape) != scales.ndim:
             raise QuantParamsError(f"block_shape has {len(block_shape)} dimensions, scale has {scales.ndim}")
+        if bits is not None and not 2 <= bits <= STORAGES[storage].bits:
+            raise QuantParamsError(f"{storage} holds no integers of {bits} bits", next="give fewer")
         if not scales.size:
             raise QuantParamsError("there is no scale", next="give one, or one per index of the axis")
         least, greatest = _extremes(scales)
         if not 0 < least <= greatest < float("inf"):  # NaN fails all
             raise scale_error()
-        kind = STORAGES[storage]
+        held = None if bits == STORAGES[storage].bits else bits
+        qmin, qmax = integer_bounds(storage, held)
         least, greatest = _extremes(points)
-        if least < kind.qmin or greatest > kind.qmax:
-            raise QuantParamsError(f"zero_point must lie in [{kind.qmin}, {kind.qmax}] for {storage}")
+        if least < qmin or greatest > qmax:
+            raise QuantParamsError(f"zero_point must lie in [{qmin}, {qmax}] for {storage}")
         scales.setflags(write=False)
         points.setflags(write=False)
         blocks = None if block_shape is None else tuple(int(b) for b in block_shape)
-        self._set(scales, points, storage, axis, blocks, bool(narrow_range), bool(least == greatest == 0))
+        self._set(scales, points, storage, axis, blocks, bool(narrow_range), held, bool(least == greatest == 0))
 
     @classmethod
     def of_checked(
@@ -127,7 +134,7 @@ class QuantParams:
             symmetric: whether every zero_point is 0.
         """
         made = object.__new__(cls)
-        made._set(scale, zero_point, storage, axis, None, narrow_range, symmetric)
+        made._set(scale, zero_point, storage, axis, None, narrow_range, None, symmetric)
         return made
 
     def _set(
@@ -138,6 +145,7 @@ class QuantParams:
         axis: int | None,
         block_shape: tuple[int, ...] | None,
         narrow_range: bool,
+        bits: int | None,
         symmetric: bool,
     ) -> None:
         fields = self.__dict__
@@ -147,6 +155,7 @@ class QuantParams:
         fields["axis"] = axis
         fields["block_shape"] = block_shape
         fields["narrow_range"] = narrow_range
+        fields["bits"] = bits
         fields["symmetric"] = symmetric
 
     @property
@@ -155,11 +164,11 @@ class QuantParams:
 
     @property
     def qmin(self) -> int:
-        return self.kind.qmin + int(self.narrow_range)
+        return integer_bounds(self.storage, self.bits)[0] + int(self.narrow_range)
 
     @property
     def qmax(self) -> int:
-        return self.kind.qmax
+        return integer_bounds(self.storage, self.bits)[1]
 
     @property
     def granularity(self) -> str:
@@ -183,6 +192,7 @@ class QuantParams:
             self.axis,
             self.block_shape,
             self.narrow_range,
+            self.bits,
         )
 
     def __repr__(self) -> str:
@@ -194,7 +204,19 @@ class QuantParams:
             body = (
                 f"scale={self.scale.min():.6g}..{self.scale.max():.6g} x{self.scale.size}, zero_point={point}, {where}"
             )
-        return f"QuantParams({self.storage}, {body})"
+        held = self.storage if self.bits is None else f"{self.storage} of {self.bits} bits"
+        return f"QuantParams({held}, {body})"
+
+
+def integer_bounds(storage: str, bits: int | None = None) -> tuple[int, int]:
+    """The least and the greatest integer of a storage type, or of fewer bits in it.
+
+    >>> integer_bounds("i8"), integer_bounds("i8", 4), integer_bounds("u8", 4)
+    ((-128, 127), (-8, 7), (0, 15))
+    """
+    kind = STORAGES[storage]
+    unused = 0 if bits is None else kind.bits - bits
+    return kind.qmin >> unused, kind.qmax >> unused
 
 
 def scale_error() -> QuantParamsError:

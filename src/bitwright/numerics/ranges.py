@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import QuantParamsError
-from bitwright.numerics.qparams import STORAGES, QuantParams
+from bitwright.numerics.qparams import STORAGES, QuantParams, integer_bounds
 
 #: The smallest scale that is used: below it the reciprocal leaves float32.
 SMALLEST_SCALE = np.float32(2.0**-120)
@@ -23,6 +23,7 @@ def qparams_from_range(
     axis: int | None = None,
     block_shape: tuple[int, ...] | None = None,
     inside: bool = False,
+    bits: int | None = None,
 ) -> QuantParams:
     """Scale and zero_point that cover [low, high], with real 0 exactly representable.
 
@@ -37,6 +38,7 @@ def qparams_from_range(
         axis, block_shape: as in QuantParams.
         inside: round the scale toward zero, so that no integer stands for a value beyond the range
             (a ReLU6 output never exceeds 6).
+        bits: as in QuantParams.
 
     Raises:
         QuantParamsError: the range holds NaN or Inf, or low > high.
@@ -55,7 +57,8 @@ def qparams_from_range(
     if np.any(np.asarray(low) > np.asarray(high)):
         raise QuantParamsError("the range is empty: low > high")
     kind = STORAGES[storage]
-    qmin, qmax = kind.qmin + int(narrow_range), kind.qmax
+    lowest, qmax = integer_bounds(storage, bits)
+    qmin = lowest + int(narrow_range)
     if symmetric:
         middle = 0 if kind.signed else (qmax + 1) // 2
         # The positive side has one step fewer than the negative one unless the range is narrow.
@@ -70,4 +73,4 @@ def qparams_from_range(
     scale = np.where(real > SMALLEST_SCALE, scale, np.float32(1.0)).astype(np.float32)
     if not symmetric:
         zero_point = np.clip(np.rint(qmin - lows / scale), qmin, qmax).astype(np.int32)
-    return QuantParams(scale, zero_point, storage, axis=axis, block_shape=block_shape, narrow_range=narrow_range)
+    return QuantParams(scale, zero_point, storage, axis, block_shape, narrow_range, bits)

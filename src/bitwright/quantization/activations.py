@@ -112,7 +112,7 @@ def plan_activations(
         UsageError: the mean and standard deviation of an input that is not quantized to u8.
     """
     seen = statistics if statistics is not None else Statistics()
-    names = {str(a.source.name) for a in activations.values() if a.is_measured} - set(given.inputs)
+    names = {str(a.source.name) for a in activations.values() if a.is_measured} - {*given.inputs, *given.qparams}
     if given.default is None:
         seen.check(sorted(names))
     chosen: dict[tuple[str, str, bool], tuple[QuantParams, str]] = {}
@@ -136,6 +136,8 @@ def _choose(
 ) -> tuple[QuantParams, str]:
     """Parameters of a source, and where they come from."""
     name = str(value.name)
+    if name in given.qparams:
+        return given.qparams[name], "trained"
     if name in given.inputs:
         return given.input_qparams(name, storage), "given mean and standard deviation"
     if (array := array_of(value)) is not None:

@@ -16,8 +16,10 @@ from bitwright.graph.constants import constant_of
 from bitwright.numerics.qparams import STORAGES, QuantParams
 from bitwright.numerics.ranges import qparams_from_range
 from bitwright.quantization.decision import Decision, Decisions, storage_of
+from bitwright.quantization.given import NOTHING, Given
 from bitwright.quantization.kernels import integer_storage
 from bitwright.quantization.plan import Compute, Role, TensorPlan
+from bitwright.quantization.recipe import How
 from bitwright.quantization.refusals import SMALLEST_WEIGHT_ELEMENTS, weight_elements
 from bitwright.quantization.rules import LOOKUP, RECURRENT, Kind, Scale, activation_operands, rank_of, weight_operand
 from bitwright.quantization.target import Target
@@ -25,6 +27,8 @@ from bitwright.quantization.weights import as_matrix, choose_weight_qparams
 
 Array = NDArray[Any]
 
+#: Storage types of weights that files have.
+STORED = ("i4", "i8", "u8")
 #: A bias must stay this far inside its storage type, so that the accumulator has room: kernels of 16-bit activations
 #: requantize 48 bits.
 LARGEST_BIAS = {"i32": 2.0**29, "i64": 2.0**45}
@@ -46,16 +50,18 @@ def plan_halves(node: ir.Node, decision: Decision, tensors: dict[str, TensorPlan
         decision.reason = "its constants pass 65504, the largest float16"
 
 
-def plan_constants(node: ir.Node, decision: Decision, target: Target, tensors: dict[str, TensorPlan]) -> None:
+def plan_constants(
+    node: ir.Node, decision: Decision, target: Target, tensors: dict[str, TensorPlan], given: Given = NOTHING
+) -> None:
     """Weights and constant operands of one node."""
     rule = decision.rule
     assert rule is not None
     if node.op_type == LOOKUP and decision.compute is not Compute.INTEGER:
-        _plan_weight(node, 0, decision, 1, tensors)
+        _plan_weight(node, 0, decision, 1, tensors, given)
     elif node.op_type in RECURRENT:
         for gates in RECURRENT[node.op_type]:
             if weight_elements(node.inputs[gates]):
-                _plan_weight(node, gates, decision, 1, tensors)
+                _plan_weight(node, gates, decision, 1, tensors, given)
     elif decision.compute is Compute.INTEGER and decision.weight is None:
         _plan_operands(node, decision, target, tensors)
     else:
@@ -63,7 +69,7 @@ def plan_constants(node: ir.Node, decision: Decision, target: Target, tensors: d
         if operand is not None and weight_elements(node.inputs[operand]):
             left = 0 if rank_of(node.inputs[operand]) == 2 else None
             axis = rule.channel_axis(node) if operand == rule.weight else left
-            _plan_weight(node, operand, decision, axis, tensors)
+            _plan_weight(node, operand, decision, axis, tensors, given)
 
 
 def _plan_operands(node: ir.Node, decision: Decision, target: Target, tensors: dict[str, TensorPlan]) -> None:
@@ -87,7 +93,12 @@ def _plan_operands(node: ir.Node, decision: Decision, target: Target, tensors: d
 
 
 def _plan_weight(
-    node: ir.Node, operand: int, decision: Decision, axis: int | None, tensors: dict[str, TensorPlan]
+    node: ir.Node,
+    operand: int,
+    decision: Decision,
+    axis: int | None,
+    tensors: dict[str, TensorPlan],
+    given: Given,
 ) -> None:
     value = node.inputs[operand]
     tensor = constant_of(value)
@@ -109,14 +120,16 @@ def _plan_weight(
             block_shape = None
     if block_shape is not None or granularity == "per-tensor":
         axis = None
+    storage = _weight_storage(node, decision)
     try:
-        qparams = choose_weight_qparams(
+        qparams = given.qparams.get(name) or choose_weight_qparams(
             array,
-            storage=_weight_storage(node, decision),
+            storage=storage,
             axis=axis,
             block_shape=block_shape,
             symmetric=bool(how.weight_symmetric) or decision.compute is Compute.DYNAMIC,
             method=how.weight_method or "minmax",
+            bits=_weight_bits(storage, how),
         )
     except QuantParamsError as error:
         raise QuantParamsError(error.what, where=f"node {node.name!r}, weight {name!r}", next=error.next) from error
@@ -125,7 +138,8 @@ def _plan_weight(
             decision.compute = Compute.WEIGHT_ONLY
             decision.reason = f"its weight {name} is shared with a node that quantizes it otherwise"
         return
-    tensors[name] = TensorPlan(name, Role.WEIGHT, qparams, how.weight_method or "minmax")
+    reason = "trained" if name in given.qparams else how.weight_method or "minmax"
+    tensors[name] = TensorPlan(name, Role.WEIGHT, qparams, reason)
 
 
 def _reduces_rows(node: ir.Node) -> bool:
@@ -137,7 +151,13 @@ def _weight_storage(node: ir.Node, decision: Decision) -> str:
     storage = decision.how.weight_storage or "i8"
     if decision.compute is Compute.DYNAMIC or (node.op_type == LOOKUP and STORAGES[storage].bits < 8):
         return "i8"
-    return storage if decision.compute is Compute.WEIGHT_ONLY else integer_storage(storage)
+    return storage if decision.compute is Compute.WEIGHT_ONLY and storage in STORED else integer_storage(storage)
+
+
+def _weight_bits(storage: str, how: How) -> int | None:
+    """The bits of weights that are asked narrower than the type that they are stored in."""
+    asked = STORAGES[how.weight_storage or "i8"].bits
+    return asked if asked < STORAGES[storage].bits else None
 
 
 @dataclass(frozen=True)
@@ -204,7 +224,9 @@ def _room_for_bias(step: float, plan: TensorPlan, weight: Array, magnitude: Arra
     grown = np.maximum(np.where(empty, spare, qparams.scale.astype(np.float64)), needed).astype(np.float32)
     if np.array_equal(grown, qparams.scale):
         return plan
-    changed = QuantParams(grown, qparams.zero_point, qparams.storage, qparams.axis, None, qparams.narrow_range)
+    changed = QuantParams(
+        grown, qparams.zero_point, qparams.storage, qparams.axis, None, qparams.narrow_range, qparams.bits
+    )
     return TensorPlan(plan.name, plan.role, changed, plan.reason)
 
 

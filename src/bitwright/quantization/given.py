@@ -22,10 +22,13 @@ class Given:
     Args:
         inputs: (mean, standard deviation) of u8 inputs by name.
         default: (lowest, highest) value of activations without statistics; None: they must have some.
+        qparams: parameters that training chose, by name of the weight, or of the activation that others share
+            them with.
     """
 
     inputs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     default: tuple[float, float] | None = None
+    qparams: Mapping[str, QuantParams] = field(default_factory=dict)
 
     def input_qparams(self, name: str, storage: str) -> QuantParams:
         """The parameters of a named input.

@@ -167,6 +167,7 @@ def _qparams_to_json(qparams: QuantParams) -> dict[str, Any]:
         "axis": qparams.axis,
         "block_shape": qparams.block_shape,
         "narrow_range": qparams.narrow_range,
+        **({} if qparams.bits is None else {"bits": qparams.bits}),
     }
 
 

@@ -88,7 +88,7 @@ def make_plan(
         if decision.compute is Compute.FLOAT16:
             plan_halves(node, decision, tensors)
         elif decision.compute is not Compute.FLOAT and decision.rule is not None:
-            plan_constants(node, decision, target, tensors)
+            plan_constants(node, decision, target, tensors, given)
     plan_biases(decisions, target, tensors)
     for node, decision in decisions.by_node.items():
         if decision.compute is Compute.FLOAT and any(_is_rounded(v, tensors) for v in node.inputs):

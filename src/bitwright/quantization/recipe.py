@@ -20,7 +20,7 @@ class How:
 
     Args:
         compute: float, float16, weight-only, dynamic or integer.
-        weight_storage: i8, u8, i4, ... of the weights.
+        weight_storage: i8, u8, i4 or i2: of the weights. Integer kernels hold narrower integers in 8 bits.
         weight_granularity: per-tensor, per-channel or per-block.
         block_size: elements of one block along the reduced dimension.
         weight_symmetric: weights have zero_point 0.
@@ -59,7 +59,7 @@ FLOAT = How(
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "compute": tuple(str(c) for c in Compute),
-    "weight_storage": ("i8", "u8", "i4"),
+    "weight_storage": ("i8", "u8", "i4", "i2"),
     "weight_granularity": ("per-tensor", "per-channel", "per-block"),
     "weight_method": ("minmax", "mse"),
     "activation_storage": ("u8", "i8", "i16"),
@@ -175,6 +175,10 @@ def _entry(scope: str, operator: str, values: dict[str, Any]) -> Entry:
     return Entry(scope, operator, How(**values))
 
 
+#: How wide weights may be, by mode; 8 bits elsewhere.
+_WEIGHT_BITS = {"weight-only": (8, 4), "int8": (8, 4, 2)}
+
+
 def recipe_for_mode(
     mode: str,
     *,
@@ -191,7 +195,7 @@ def recipe_for_mode(
     Args:
         mode: float16, weight-only, dynamic, int8, uint8 or int16x8.
         per_channel: one scale per output channel of the weights (else per tensor).
-        weight_bits: 8 or 4.
+        weight_bits: 8; 4 in modes weight-only and int8; 2 in mode int8.
         block_size: elements per scale; blocks of 32 are the default at 4 bits in weight-only mode, where there are any.
         activation_storage: u8 or i8 in mode int8; what the target is fastest with by default.
         weight_method: minmax or mse; mse by default below 8 bits.
@@ -203,14 +207,14 @@ def recipe_for_mode(
     """
     if mode not in MODES:
         raise UsageError(f"unknown mode {mode!r}", next=f"one of {', '.join(MODES)}")
-    if weight_bits not in (8, 4):
-        raise UsageError(f"weights of {weight_bits} bits are not offered", next="8 or 4")
+    if weight_bits not in (8, 4, 2):
+        raise UsageError(f"weights of {weight_bits} bits are not offered", next="8, 4 or 2")
     if mode in ("uint8", "float16") and (weight_bits != 8 or block_size):
         raise UsageError(
             f"mode {mode} has no {'blocks' if block_size else f'{weight_bits}-bit weights'}", next="use weight-only"
         )
-    if weight_bits != 8 and mode != "weight-only":
-        raise UsageError(f"mode {mode} has no {weight_bits}-bit weights", next="use --mode weight-only")
+    if weight_bits not in _WEIGHT_BITS.get(mode, (8,)):
+        raise UsageError(f"mode {mode} has no {weight_bits}-bit weights", next="use --mode weight-only or int8")
     if activation_storage is not None and mode != "int8":
         raise UsageError(f"mode {mode} has its own activations", next="leave --activations to --mode int8")
     if weight_method == "mse" and mode in ("uint8", "float16"):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import QuantParamsError
-from bitwright.numerics.qparams import STORAGES, QuantParams
+from bitwright.numerics.qparams import STORAGES, QuantParams, integer_bounds
 from bitwright.numerics.ranges import qparams_from_range
 
 #: Fractions of the largest magnitude that `mse` tries, coarse to fine around the best.
@@ -30,6 +30,7 @@ def choose_weight_qparams(
     block_shape: tuple[int, ...] | None = None,
     symmetric: bool = True,
     method: str = "minmax",
+    bits: int | None = None,
 ) -> QuantParams:
     """Parameters for a constant weight.
 
@@ -38,8 +39,9 @@ def choose_weight_qparams(
         storage: i8, u8 or i4.
         axis: output-channel axis for per-channel; None for per-tensor or blocks.
         block_shape: elements per scale in each dimension.
-        symmetric: zero_point 0 and, at 8 bits, -127..127.
+        symmetric: zero_point 0 and, for signed 8-bit kernels, -127..127.
         method: "minmax", or "mse": the scale of least squared error.
+        bits: of integers narrower than the storage type: -7..7 for 4.
 
     Raises:
         QuantParamsError: the weight holds NaN or Inf.
@@ -55,13 +57,14 @@ def choose_weight_qparams(
         "narrow_range": narrow,
         "axis": axis,
         "block_shape": block_shape,
+        "bits": bits,
     }
     if method == "mse" and not symmetric:
         raise QuantParamsError(
             "least squared error is found for symmetric weights alone", next="take minmax, or symmetric weights"
         )
     if method == "mse":
-        low, high = _least_squares(groups, storage, narrow)
+        low, high = _least_squares(groups, storage, narrow, bits)
     return qparams_from_range(low.reshape(shape), high.reshape(shape), **options)
 
 
@@ -80,11 +83,12 @@ def _group(weight: Floats, axis: int | None, block_shape: tuple[int, ...] | None
     return np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1), (weight.shape[axis],)
 
 
-def _least_squares(groups: Floats, storage: str, narrow: bool) -> tuple[Floats, Floats]:
+def _least_squares(groups: Floats, storage: str, narrow: bool, bits: int | None) -> tuple[Floats, Floats]:
     """Symmetric ranges [-r, r] of least squared error, group by group: r is a fraction of the largest magnitude."""
     kind = STORAGES[storage]
-    middle = 0 if kind.signed else (kind.qmax + 1) // 2
-    qmin, qmax = kind.qmin + int(narrow) - middle, kind.qmax - middle
+    lowest, highest = integer_bounds(storage, bits)
+    middle = 0 if kind.signed else (highest + 1) // 2
+    qmin, qmax = lowest + int(narrow) - middle, highest - middle
     largest = np.abs(groups).max(axis=1).astype(np.float32)
     best_error = np.full(largest.shape, np.inf, dtype=np.float32)
     best = largest.copy()

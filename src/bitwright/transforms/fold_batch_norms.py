@@ -13,7 +13,7 @@ from bitwright.transforms.outcome import Outcome, told
 from bitwright.transforms.rewiring import absorb, add_constant, graph_of, is_op, only_reader, unique_name
 
 
-def fold_batch_norms(model: ir.Model) -> Outcome:
+def fold_batch_norms(model: ir.Model, *, keep_trainable: bool = False) -> Outcome:
     """Fold what multiplies and adds a constant per channel into the Conv, ConvTranspose, Gemm or MatMul before it.
 
         a * (W x + c) + b  =  (a W) x + (a c + b)
@@ -21,14 +21,28 @@ def fold_batch_norms(model: ir.Model) -> Outcome:
     A chain of such nodes is one (a, b) in f64, and weights are rounded once. The linear node keeps its name, and its
     result takes the name of the chain's last result. A MatMul has no bias: one Add stays behind it.
     A node whose result somebody else sees (a second reader, a graph output, a subgraph) is left as it is.
+
+    Args:
+        model: changed in place.
+        keep_trainable: leave a BatchNormalization that stands alone behind its Conv or Gemm, for training to fold.
     """
     folded = 0
     for node in list(model.graph):
         linear = linear_of(node)
-        if isinstance(linear, Linear):
+        if isinstance(linear, Linear) and not (keep_trainable and is_trainable(linear)):
             folded += fold_behind(linear)
     left = [why_left(node) for node in model.graph if is_op(node, "BatchNormalization")]
     return Outcome(model, folded > 0, told(f"{folded} nodes folded", left))
+
+
+def is_trainable(linear: Linear) -> bool:
+    """Whether what stands behind a node is one BatchNormalization that folds into it."""
+    chain, _, _ = chain_behind(linear)
+    return (
+        not is_op(linear.node, "MatMul")
+        and linear.bias() is not None
+        and [node.op_type for node in chain] == ["BatchNormalization"]
+    )
 
 
 def fold_behind(linear: Linear) -> int:

@@ -122,10 +122,14 @@ def run(call: Call, model: ir.Model, arguments: dict[str, object], where: str) -
         ) from error
 
 
-def prepare(model: ir.Model) -> ir.Model:
+def prepare(model: ir.Model, *, keep_trainable: bool = False) -> ir.Model:
     """What a quantization needs before it: constants found, normalizations folded, a bias and a name for every node.
 
     Works on a copy; constants are shared with the given model except those that folding makes anew.
+
+    Args:
+        model: left as it was.
+        keep_trainable: leave normalizations that training folds, see `fold_batch_norms`.
     """
     work = copy_of(model)
     if any(value.is_initializer() for graph in work.graphs() for value in graph.inputs):
@@ -142,7 +146,7 @@ def prepare(model: ir.Model) -> ir.Model:
             lift_constants(work)
             infer_shapes(work)
     remove_identities(work)
-    fold_batch_norms(work)
+    fold_batch_norms(work, keep_trainable=keep_trainable)
     fuse_matmul_add(work)
     split_output_constants(work)
     split_shared_biases(work)
