@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "conv/folding.h"
+#include "entropy/bind.h"
 #include "python/bind.h"
 #include "python/buffers.h"
 #include "python/face.h"
@@ -123,6 +124,7 @@ NB_MODULE(_engine, m) {
             "How a step requantizes; arrays that the rounding does not use are empty.");
 
     bind_face(m);
+    bind_entropy(m);
 
     PlanClass plan(m, "Plan");
     plan.def(

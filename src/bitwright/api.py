@@ -18,9 +18,9 @@ from bitwright.calibration.samples import Samples, open_samples
 from bitwright.calibration.statistics import Statistics, observer_of
 from bitwright.errors import StatisticsError, UnsupportedOpError, UsageError
 from bitwright.exporters.onnx.read import from_onnx
+from bitwright.formats.bwz.sniff import is_bwz
 from bitwright.graph.constants import held_as_floats
 from bitwright.graph.digest import digest
-from bitwright.importers.load import load_graph
 from bitwright.model import Model
 from bitwright.program.program import Program
 from bitwright.quantization.apply import apply_plan
@@ -30,7 +30,7 @@ from bitwright.quantization.plan import Compute, Plan, Role
 from bitwright.quantization.planner import make_plan, observations
 from bitwright.quantization.recipe import Recipe, recipe_for_mode
 from bitwright.quantization.target import Target, load_target
-from bitwright.reading import is_tflite, read_model, read_program
+from bitwright.reading import is_tflite, read_graph, read_model, read_program
 from bitwright.report.benchmark import Benchmark, measure
 from bitwright.report.compare import compare as compare_models
 from bitwright.report.inspect import inspect as inspect_model
@@ -69,8 +69,8 @@ def load(source: Any, *, example_inputs: Any = None) -> Model:
     """Read a model.
 
     Args:
-        source: path of a .onnx or .tflite file or .pt2 program, onnx.ModelProto, onnx_ir.Model, torch.nn.Module; a
-            Model is given back as it is.
+        source: path of a .onnx, .tflite or .bwz file or .pt2 program, onnx.ModelProto, onnx_ir.Model, torch.nn.Module;
+            a Model is given back as it is.
         example_inputs: for an nn.Module, what its forward takes.
 
     Raises:
@@ -114,7 +114,7 @@ def calibrate(
         SampleError: a sample does not fit the model's inputs.
     """
     recipe = mode if isinstance(mode, Recipe) else recipe_for_mode(mode)
-    given = _float_model(load(model))
+    given = float_model(load(model))
     prepared = prepare(given.graph)
     data = _open(calibration, prepared, preprocess=preprocess, samples=samples, seed=seed, shard=shard)
     runtime = load_target(target or _target_of(given))
@@ -166,7 +166,7 @@ def quantize(
         seed: of that draw.
         preprocess: for files of images or arrays.
         per_channel: one scale per output channel of a weight, else per tensor.
-        weight_bits: 8 or 4.
+        weight_bits: 8; 4 in modes weight-only and int8; 2 in mode int8, for what was trained so.
         block_size: weights that share one scale, in mode weight-only; a .tflite file holds no such blocks.
         activation_type: u8 or i8 in mode int8; what the target is fastest with by default.
         weight_method: minmax or mse.
@@ -191,7 +191,7 @@ def quantize(
     """
     started = time.perf_counter()
     loaded = load(model)
-    given = _float_model(loaded)
+    given = float_model(loaded)
     runtime = load_target(target or _target_of(given))
     asked = recipe if recipe is not None else mode
     if not isinstance(asked, Recipe):
@@ -249,7 +249,7 @@ def quantize(
         prepared,
         small,
         plan,
-        after_sizes=_sizes(made),
+        after_sizes=model_sizes(made),
         source=given.source,
         source_bytes=file_bytes(given.source) if given.source is not None else None,
         method=method if asked.needs_calibration and statistics is not None else None,
@@ -290,7 +290,7 @@ def load_plain(source: Any) -> Model:
     if isinstance(source, Model) or is_tflite(source):
         model = read_model(source)
         return replace(model, graph=model.to_ir(), plan=None, report=None)
-    graph, path = load_graph(source)
+    graph, path = read_graph(source)
     return Model(graph, None, path)
 
 
@@ -379,7 +379,7 @@ def inspect(model: Any, *, target: str | None = None) -> Inspection:
             plan=loaded.plan,
             target=target or "litert",
         )
-    known = None if loaded.source is None or loaded.report is not None else file_bytes(loaded.source)
+    known = None if loaded.source is None or loaded.report is not None else _model_bytes(loaded.source)
     return inspect_model(loaded, target=target or _target_of(loaded), file_bytes=known)
 
 
@@ -392,8 +392,17 @@ def _inspect_file(path: str | os.PathLike[str], target: str) -> Inspection:
     plan: Plan | None = None
     with contextlib.suppress(UnsupportedOpError):
         graph, plan = raise_program(program)
-    size = os.path.getsize(path)
+    size = _model_bytes(path)
     return inspect_program(program, source=os.fspath(path), file_bytes=size, graph=graph, plan=plan, target=target)
+
+
+def _model_bytes(path: str | os.PathLike[str]) -> int:
+    """Bytes of a model's file; of the file that is in it, where it is packed."""
+    if is_bwz(path):
+        from bitwright.formats.bwz.read import open_bwz
+
+        return open_bwz(path).model_bytes
+    return file_bytes(os.fspath(path))
 
 
 def _target_of(model: Model) -> str:
@@ -401,7 +410,7 @@ def _target_of(model: Model) -> str:
     return "litert" if model.file_program is not None else "onnxruntime"
 
 
-def _sizes(model: Model) -> Sizes:
+def model_sizes(model: Model) -> Sizes:
     """The bytes by kind of the file that the model is for."""
     if model.plan is not None and model.plan.target == "litert":
         return sizes_of_program(model.to_program(), len(model.to_tflite()))
@@ -426,7 +435,7 @@ def _method(asked: str | None, target: Target, statistics: Statistics | None) ->
     return asked or target.calibration_method
 
 
-def _float_model(given: Model) -> Model:
+def float_model(given: Model) -> Model:
     """A model of float activations; weights that are stored as integers or halves become what they stand for."""
     if given.plan is None:
         return given

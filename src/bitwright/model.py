@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from bitwright.errors import UsageError
 from bitwright.exporters.onnx.write import to_onnx
-from bitwright.formats.suffixes import MODEL_SUFFIXES, ONNX
+from bitwright.formats.suffixes import BWZ, MODEL_SUFFIXES, ONNX
 from bitwright.graph.io import save_model, write_bytes
 from bitwright.quantization.plan import Plan
 
@@ -50,7 +50,7 @@ class Model:
         """Whether it is at home in .tflite: read from such a file, or planned here for what runs one."""
         if self.file_program is not None or self.plan is None or self.plan.target != "litert":
             return self.file_program is not None
-        return self.report is not None or self.source is None or not self.source.lower().endswith(".onnx")
+        return self.report is not None or self.source is None or not self.source.lower().endswith((ONNX, BWZ))
 
     def to_ir(self) -> ir.Model:
         """The graph as an ONNX file spells it: QDQ pairs and integer constants when quantized."""

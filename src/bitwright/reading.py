@@ -9,9 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitwright.errors import ModelError
+from bitwright.errors import BitwrightError, ModelError
+from bitwright.formats.bwz.sniff import is_bwz, packed_suffix
+from bitwright.formats.suffixes import TFLITE
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from bitwright.model import Model
     from bitwright.numerics.requantize import Rounding
     from bitwright.program.program import Program
@@ -44,11 +48,36 @@ def read_model(source: Any, *, example_inputs: Any = None) -> Model:
         raised, plan = raise_program(program)
         return _with_port_types(Model(raised, plan, os.fspath(source), file_program=program))
     from bitwright.exporters.onnx.read import from_onnx
-    from bitwright.importers.load import load_graph
 
-    graph, path = load_graph(source, example_inputs=example_inputs)
+    graph, path = read_graph(source, example_inputs=example_inputs)
     graph, plan = from_onnx(graph.clone() if graph is source else graph)
     return _with_port_types(Model(graph, plan, path))
+
+
+def read_graph(source: Any, *, example_inputs: Any = None) -> tuple[ir.Model, str | None]:
+    """What `importers.load.load_graph` gives, of a packed ONNX model as well.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    from bitwright.importers.load import load_graph
+
+    if not is_bwz(source):
+        return load_graph(source, example_inputs=example_inputs)
+    import onnx
+
+    from bitwright.formats.bwz.read import open_bwz
+
+    where = os.fspath(source)
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(open_bwz(source).contents())
+        return load_graph(proto)[0], where
+    except BitwrightError as error:
+        error.where = error.where or where
+        raise
+    except Exception as error:  # protobuf's DecodeError, or what its C code raises
+        raise ModelError("what is packed is not an ONNX model", where=where, next="pack the model again") from error
 
 
 def _with_port_types(model: Model) -> Model:
@@ -71,7 +100,7 @@ def _with_port_types(model: Model) -> Model:
 def read_program(
     source: str | os.PathLike[str], *, mapped: bool = False, rounding: Rounding = "tflite_double"
 ) -> Program:
-    """The Program that a .tflite file spells.
+    """The Program that a .tflite file spells, packed or not.
 
     Args:
         source: the path.
@@ -84,14 +113,26 @@ def read_program(
     """
     from bitwright.formats.tflite.read import read_tflite
 
+    return read_tflite(tflite_bytes(source, mapped=mapped), where=os.fspath(source), rounding=rounding)
+
+
+def tflite_bytes(source: str | os.PathLike[str], *, mapped: bool = False) -> bytes | memoryview:
+    """The bytes of a .tflite file; a packed one is unpacked.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    if is_bwz(source):
+        from bitwright.formats.bwz.read import open_bwz
+
+        return open_bwz(source).contents()
     path = Path(source)
     try:
-        data = _map(path) if mapped else path.read_bytes()
+        return _map(path) if mapped else path.read_bytes()
     except OSError as error:
         raise ModelError(
             f"the model cannot be read: {error.strerror or error}", where=str(path), next="check the path"
         ) from error
-    return read_tflite(data, where=str(path), rounding=rounding)
 
 
 def _map(path: Path) -> bytes | memoryview:
@@ -104,11 +145,13 @@ def _map(path: Path) -> bytes | memoryview:
 
 
 def is_tflite(source: Any) -> bool:
-    """Whether it is the path of a .tflite file, by its suffix or its first bytes."""
+    """Whether it is the path of a .tflite file, by its suffix or its first bytes; or of a packed one."""
     if not isinstance(source, str | os.PathLike):
         return False
+    if is_bwz(source):
+        return packed_suffix(source) == TFLITE
     path = Path(source)
-    if path.suffix.lower() == ".tflite":
+    if path.suffix.lower() == TFLITE:
         return not path.is_dir()
     try:
         with open(path, "rb") as handle:

@@ -9,7 +9,7 @@ from bitwright.compiling import compile
 from bitwright.errors import UsageError
 from bitwright.program.program import Program
 from bitwright.program.tensor import DTYPES
-from bitwright.reading import is_tflite, read_model, read_program
+from bitwright.reading import is_tflite, read_model, read_program, tflite_bytes
 from bitwright.report.benchmark import Subject
 from bitwright.report.runners import OnnxRunner
 from bitwright.runtime.face import Argument
@@ -71,6 +71,5 @@ def _bytes_of(model: Any, program: Program) -> bytes:
     from bitwright.formats.tflite.write import write_tflite
 
     if is_tflite(model):
-        with open(model, "rb") as handle:
-            return handle.read()
+        return bytes(tflite_bytes(model))
     return write_tflite(program, compact=True)

@@ -9,7 +9,7 @@ import typer
 
 Method = Literal["minmax", "ema", "percentile", "entropy", "mse"]
 
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx, .tflite or .pt2.")]
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx, .tflite, .bwz or .pt2.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and only that, on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")]
 CalibrationOption = Annotated[

@@ -4,3 +4,6 @@ from __future__ import annotations
 
 ONNX, TFLITE = ".onnx", ".tflite"
 MODEL_SUFFIXES = (ONNX, TFLITE)
+
+#: A model of either format, packed.
+BWZ = ".bwz"
