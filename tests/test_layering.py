@@ -18,7 +18,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 #: Third-party frameworks, and the rooms that may import them (inside functions too).
 BORDERS = {
-    "torch": {"importers"},
+    "torch": {"importers", "training"},
     "tensorflow": {"importers"},
     "ai_edge_litert": {"runtime"},
     "tflite": {"formats"},

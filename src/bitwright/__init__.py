@@ -26,28 +26,75 @@ if TYPE_CHECKING:
     )
     from bitwright.compiling import compile
     from bitwright.errors import BitwrightError
+    from bitwright.packing import pack, unpack
+    from bitwright.retraining import (
+        cluster_weights,
+        convert,
+        fit,
+        prepare_qat,
+        prune_channels,
+        prune_low_magnitude,
+        sparsity,
+        strip_clustering,
+        strip_pruning,
+        trainable,
+    )
+    from bitwright.training.schedules import ConstantSparsity, PolynomialDecay
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BitwrightError",
+    "ConstantSparsity",
     "Model",
+    "PolynomialDecay",
     "Recipe",
     "Statistics",
     "benchmark",
     "calibrate",
+    "cluster_weights",
     "compare",
     "compile",
+    "convert",
+    "fit",
     "inspect",
     "load",
+    "pack",
+    "prepare_qat",
+    "prune_channels",
+    "prune_low_magnitude",
     "quantize",
     "run",
+    "sparsity",
+    "strip_clustering",
+    "strip_pruning",
+    "trainable",
     "transform",
+    "unpack",
 ]
 
 _ROOMS = dict.fromkeys(__all__, "bitwright.api") | {
     "BitwrightError": "bitwright.errors",
     "compile": "bitwright.compiling",
+    "pack": "bitwright.packing",
+    "unpack": "bitwright.packing",
+    **dict.fromkeys(
+        (
+            "cluster_weights",
+            "convert",
+            "fit",
+            "prepare_qat",
+            "prune_channels",
+            "prune_low_magnitude",
+            "sparsity",
+            "strip_clustering",
+            "strip_pruning",
+            "trainable",
+        ),
+        "bitwright.retraining",
+    ),
+    "ConstantSparsity": "bitwright.training.schedules",
+    "PolynomialDecay": "bitwright.training.schedules",
 }
 
 

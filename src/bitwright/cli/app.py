@@ -9,13 +9,24 @@ import typer
 
 from bitwright.cli.benchmark import benchmark
 from bitwright.cli.calibrate import calibrate
+from bitwright.cli.cluster import cluster
 from bitwright.cli.compare import compare
 from bitwright.cli.convert import convert
 from bitwright.cli.demo import demo
 from bitwright.cli.inspect import inspect
+from bitwright.cli.pack import pack
+from bitwright.cli.prune import prune
+from bitwright.cli.qat import qat
 from bitwright.cli.quantize import quantize
 from bitwright.cli.run import run
 from bitwright.cli.transform import transform
+from bitwright.cli.unpack import unpack
+
+#: In the order of the help.
+_VERBS: tuple[Callable[..., Any], ...] = (
+    *(quantize, qat, prune, cluster, pack, unpack),
+    *(convert, transform, calibrate, run, benchmark, compare, inspect, demo),
+)
 
 
 def command() -> Callable[..., Any]:
@@ -30,7 +41,7 @@ def command() -> Callable[..., Any]:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_root)
-    for verb in (quantize, convert, run, benchmark, calibrate, transform, compare, inspect, demo):
+    for verb in _VERBS:
         app.command()(verb)
     return typer.main.get_command(app)
 

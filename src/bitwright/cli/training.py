@@ -1,0 +1,147 @@
+"""What the verbs that train have in common: their options, the bar, what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bitwright.cli.answer import Answer
+from bitwright.cli.output import check_output
+from bitwright.cli.progress import progress_bar
+from bitwright.errors import UsageError
+from bitwright.formats.suffixes import MODEL_SUFFIXES
+
+if TYPE_CHECKING:
+    from bitwright.retraining import Network
+
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="What to train on: .npy, .npz, a folder or .zip of images or arrays (its sub-folders are classes), or"
+        " file.py:function.",
+    ),
+]
+TrainedOutput = Annotated[
+    Path, typer.Option("--output", "-o", metavar="OUT", help="Where the model goes: .onnx or .tflite.")
+]
+EpochsOption = Annotated[int, typer.Option(min=1, metavar="N", help="Passes over the data.")]
+BatchOption = Annotated[int, typer.Option(min=1, metavar="N", help="Samples a step.")]
+RateOption = Annotated[float, typer.Option(metavar="RATE", help="The learning rate at the first step.")]
+DistillOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, metavar="SHARE",
+        help="How much is learned from the float network, and not from labels; 0.5 with labels, else 1.",
+    ),
+]  # fmt: skip
+AugmentOption = Annotated[str | None, typer.Option(metavar="WORDS", help='Change images at each step: "flip shift=4".')]
+HoldoutOption = Annotated[
+    float, typer.Option(min=0, max=0.9, metavar="SHARE", help="Hold out so much; the weights that are best there win.")
+]
+PatienceOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Stop after so many epochs without a better one.")
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Written after each epoch; where it is there, training goes on from it."),
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, metavar="N", help="Threads; all by default.")]
+TrainingSeed = Annotated[int, typer.Option(metavar="N", help="Seed of the order of samples, and of a draw.")]
+ExcludeOption = Annotated[
+    list[str] | None, typer.Option(metavar="REGEX", help="Leave layers with such names as they are; may be repeated.")
+]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a verb trains."""
+
+    data: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    distill: float | None
+    augment: str | None
+    holdout: float
+    patience: int | None
+    checkpoint: Path | None
+    samples: int | None
+    seed: int
+    preprocess: str | None
+    threads: int | None
+
+
+def train_and_save(
+    model: Path,
+    output: Path,
+    training: Training,
+    prepare: Callable[[int], Network],
+    *,
+    finish: Callable[[Network], dict[str, Any]] | None = None,
+    quiet: bool,
+) -> Answer:
+    """Prepare a network, train it, write the model, and say what was done.
+
+    Args:
+        model: the file.
+        output: where the result goes.
+        training: how.
+        prepare: makes the network; takes the number of steps that it will be trained for.
+        finish: what is done after training; gives what is told of it.
+        quiet: print errors alone.
+    """
+    check_output(output, *MODEL_SUFFIXES, model=model)
+    if training.patience is not None and not training.holdout:
+        raise UsageError("--patience needs --holdout", next="hold out a share, such as --holdout 0.1")
+
+    import bitwright as bw
+    from bitwright.retraining import training_data
+
+    table = training_data(
+        str(model), training.data, preprocess=training.preprocess, samples=training.samples, seed=training.seed
+    )
+    kept = table.split(training.holdout, training.seed)[0] if training.holdout else table
+    network = prepare(kept.steps(training.batch_size) * training.epochs)
+    with progress_bar("training", shown=not quiet) as progress:
+        history = bw.fit(
+            network,
+            table,
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            learning_rate=training.learning_rate,
+            distill=training.distill,
+            augment=training.augment,
+            holdout=training.holdout,
+            patience=training.patience,
+            seed=training.seed,
+            checkpoint=training.checkpoint,
+            threads=training.threads,
+            progress=progress,
+        )
+    told = {} if finish is None else finish(network)
+    made = bw.convert(network)
+    written = [str(path) for path in made.save(output)]
+    report = None if made.report is None else made.report.to_dict()
+    data = {"output": written, "training": history.to_json(), **told, "report": report}
+    return Answer(data, None if quiet else _text(written, history.to_json(), told))
+
+
+def _text(written: list[str], history: dict[str, Any], told: dict[str, Any]) -> str:
+    lines = []
+    for epoch in history["epochs"]:
+        parts = [f"epoch {epoch['number']}", f"loss {epoch['loss']:.4g}"]
+        if epoch["held_out"] is not None:
+            parts.append(f"held out {epoch['held_out']:.4g}")
+        if epoch["accuracy"] is not None:
+            parts.append(f"top-1 {100 * epoch['accuracy']:.2f} %")
+        lines.append("  ".join(parts))
+    if history["stopped"]:
+        lines.append(f"stopped early: epoch {history['best']} is the best")
+    lines += [f"{name.replace('_', ' ')}: {value}" for name, value in told.items() if not isinstance(value, dict)]
+    return "\n".join([*lines, *written])

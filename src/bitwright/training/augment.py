@@ -1,0 +1,63 @@
+"""Augmentation: small changes of images that leave their meaning, by name: "flip shift=4"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bitwright.errors import UsageError
+
+Augment = Callable[[Tensor], Tensor]
+
+
+def augmentation(text: str) -> Augment:
+    """What a text asks for, on batches [N,C,H,W].
+
+        flip      half of the images are mirrored, left to right
+        shift=N   each image is moved by up to N pixels; edges are reflected
+
+    Raises:
+        UsageError: another word, or a shift that is no number.
+    """
+    changes: list[Augment] = []
+    for word in text.split():
+        name, _, value = word.partition("=")
+        if name == "flip" and not value:
+            changes.append(_flip)
+        elif name == "shift" and value.isdigit() and int(value) > 0:
+            changes.append(_shift_by(int(value)))
+        else:
+            raise UsageError(f"augmentation cannot be {word!r}", next='"flip", "shift=4", or both')
+
+    def augment(x: Tensor) -> Tensor:
+        if x.dim() != 4:
+            return x
+        for change in changes:
+            x = change(x)
+        return x
+
+    return augment
+
+
+def _flip(x: Tensor) -> Tensor:
+    mirrored = (torch.rand(len(x), device=x.device) < 0.5).reshape(-1, 1, 1, 1)
+    return torch.where(mirrored, x.flip(3), x)
+
+
+def _shift_by(most: int) -> Augment:
+    def shift(x: Tensor) -> Tensor:
+        n, _, h, w = x.shape
+        if most >= min(h, w):
+            raise UsageError(f"images of {h}x{w} cannot be shifted by {most}", next="shift by less")
+        padded = functional.pad(x, (most,) * 4, mode="reflect")
+        down, right = torch.randint(0, 2 * most + 1, (2, n), device=x.device)
+        rows = (down[:, None] + torch.arange(h, device=x.device))[:, None, :, None]
+        columns = (right[:, None] + torch.arange(w, device=x.device))[:, None, None, :]
+        images = torch.arange(n, device=x.device)[:, None, None, None]
+        channels = torch.arange(x.shape[1], device=x.device)[None, :, None, None]
+        return padded[images, channels, rows, columns]
+
+    return shift

@@ -1,0 +1,1 @@
+"""The operators of ONNX, written in PyTorch: one family a file, all of them in `registry.OPERATORS`."""

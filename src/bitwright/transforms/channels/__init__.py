@@ -1,0 +1,1 @@
+"""Channel pruning: whole channels are removed from a graph, with everything that reads and writes them."""
