@@ -58,6 +58,7 @@ def prepare_qat(
     recipe: str | Recipe = "int8",
     *,
     weight_bits: int = 8,
+    activation_bits: int = 8,
     per_channel: bool = True,
     target: str = "onnxruntime",
     bn: str = "frozen",
@@ -80,6 +81,7 @@ def prepare_qat(
         model: what `load` takes, an nn.Module included, or a network that was pruned or clustered.
         recipe: int8, uint8, int16x8, dynamic, weight-only, or a Recipe.
         weight_bits: 8, 4 or 2: symmetric, such as [-127, 127].
+        activation_bits: 8; or 4, for ONNX files: clipped floats, held in 8 bits.
         per_channel: one scale an output channel of a weight, else one a tensor; one a tensor where weights are shared.
         target: the runtime that the result is for: onnxruntime or litert.
         bn: how BatchNormalization is folded while it trains: "frozen", with its running statistics, which stay; or
@@ -113,6 +115,7 @@ def prepare_qat(
         network,
         recipe,
         weight_bits=weight_bits,
+        activation_bits=activation_bits,
         per_channel=per_channel,
         target=target,
         bn=bn,

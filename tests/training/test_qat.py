@@ -103,6 +103,19 @@ def test_fewer_bits_are_fewer_integers(bits, most):
         assert tensor.qparams.axis is None
 
 
+def test_activations_of_4_bits_have_16_values(tmp_path):
+    """0 to 15 in the file, and what ONNX Runtime computes is what the network was evaluated with."""
+    network, x = trained(IMAGES, activation_bits=4)
+    made = bw.convert(network)
+    made.save(tmp_path / "m.onnx")
+    qparams = made.plan.qparams_of("y")
+    theirs = bw.run(str(tmp_path / "m.onnx"), {"x": x.numpy()}, runtime="onnxruntime")["y"]
+    assert qparams.storage == "u4" and len(np.unique(theirs)) <= 16
+    np.testing.assert_allclose(theirs, network(x).detach().numpy(), atol=1e-5)
+    with pytest.raises(UsageError, match="litert"):
+        bw.prepare_qat(build(IMAGES), activation_bits=4, target="litert")
+
+
 def held(model, layer):
     """The integer weight of a layer of the CNN, the first, second or third that has one."""
     weights = [node.inputs[1].const_value for node in model.graph.graph if node.op_type in ("Conv", "Gemm")]

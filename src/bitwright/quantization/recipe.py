@@ -25,7 +25,8 @@ class How:
         block_size: elements of one block along the reduced dimension.
         weight_symmetric: weights have zero_point 0.
         weight_method: minmax, or mse (the scale of least squared error).
-        activation_storage: u8, i8, i16; None = what the target is fastest with.
+        activation_storage: u8, i8, i16; None = what the target is fastest with. u4 for ONNX files alone: clipped
+            floats, held in 8 bits.
         activation_symmetric: activations have zero_point 0.
     """
 
@@ -62,7 +63,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "weight_storage": ("i8", "u8", "i4", "i2"),
     "weight_granularity": ("per-tensor", "per-channel", "per-block"),
     "weight_method": ("minmax", "mse"),
-    "activation_storage": ("u8", "i8", "i16"),
+    "activation_storage": ("u8", "i8", "i16", "u4"),
     "weight_symmetric": (True, False),
     "activation_symmetric": (True, False),
 }
@@ -197,7 +198,7 @@ def recipe_for_mode(
         per_channel: one scale per output channel of the weights (else per tensor).
         weight_bits: 8; 4 in modes weight-only and int8; 2 in mode int8.
         block_size: elements per scale; blocks of 32 are the default at 4 bits in weight-only mode, where there are any.
-        activation_storage: u8 or i8 in mode int8; what the target is fastest with by default.
+        activation_storage: u8, i8 or u4 in mode int8; what the target is fastest with by default.
         weight_method: minmax or mse; mse by default below 8 bits.
         exclude: regular expressions of node names that stay float.
         has_blocks: whether the target's files hold blocks; 4-bit weights have one scale a channel where they do not.

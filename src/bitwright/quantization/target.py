@@ -99,6 +99,9 @@ def load_target(name: str) -> Target:
         raise UsageError(f"unknown target {name!r}", next=f"one of {', '.join(target_names())}")
     data: dict[str, Any] = json.loads(path.read_text())
     kernels = data.get("kernels", {})
+    for rows in (data["integer_ops"], data["float_result_ops"], data["refused_forms"]):
+        for storage, other in data.get("like", {}).items():
+            rows[storage] = rows.get(other, [])
     return Target(
         name=data["name"],
         description=data["description"],

@@ -140,7 +140,8 @@ def corrected_result(step: Step, network: Network, operands: list[Tensor | None]
     batch_variance = torch.where(small, variance, raw_variance / (safe * safe))
     view = (1, -1, *[1] * (raw.dim() - 2))
     correction = torch.sqrt((variance + norm.epsilon) / (batch_variance + norm.epsilon))
-    made = (raw - raw_mean.reshape(view)) * correction.reshape(view) + shift.reshape(view)
+    # A bias before a normalization has no gradient; all parameters must have one for DistributedDataParallel.
+    made = (raw - raw_mean.reshape(view)) * correction.reshape(view) + (shift + 0.0 * bias).reshape(view)
     with torch.no_grad():
         count = raw.numel() // raw.shape[1]
         unbiased = torch.where(small, variance, batch_variance * (count / max(count - 1, 1)))

@@ -114,14 +114,20 @@ def place(deployed: ir.Model, recipe: Recipe, target: Target, *, learned: bool, 
         raise UsageError(
             f"mode {recipe.mode} quantizes nothing in this network that training could adapt", next="take mode int8"
         )
+    decisions = decide(deployed, recipe, target)
+    activations = activations_of(decisions)
+    if recipe.needs_calibration and not activations:
+        reasons = dict.fromkeys(node.reason for node in plan.float_nodes() if node.reason)
+        raise UsageError(
+            f"nothing computes on integers for {target.name}: {'; '.join(list(reasons)[:3])}",
+            next="take other activations or another target, or mode dynamic or weight-only",
+        )
     blocked = [t.name for t in plan.tensors.values() if t.qparams is not None and t.qparams.block_shape is not None]
     if blocked:
         raise UsageError(
             "weights with a scale a block are not trained", where=f"weight {blocked[0]!r}",
             next="leave the block size out: one scale a channel",
         )  # fmt: skip
-    decisions = decide(deployed, recipe, target)
-    activations = activations_of(decisions)
     by_source: dict[str, Activation] = {}
     for activation in activations.values():
         by_source.setdefault(str(activation.source.name), activation)

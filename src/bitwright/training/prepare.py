@@ -25,6 +25,8 @@ from bitwright.transforms.pipeline import prepare
 NORMS = ("frozen", "correct")
 #: Where scales come from: moving averages and largest magnitudes, or gradients.
 RANGES = ("ema", "learned")
+#: Bits of activations -> the storage type that is asked; None: the target's own.
+_ACTIVATIONS = {8: None, 4: "u4"}
 
 
 def quantization_aware(
@@ -32,6 +34,7 @@ def quantization_aware(
     recipe: str | Recipe = "int8",
     *,
     weight_bits: int = 8,
+    activation_bits: int = 8,
     per_channel: bool = True,
     target: str = "onnxruntime",
     bn: str = "frozen",
@@ -45,10 +48,18 @@ def quantization_aware(
     """Quantize a network while it trains: see `bitwright.prepare_qat`."""
     if bn not in NORMS:
         raise UsageError(f"bn cannot be {bn!r}", next=f"one of {', '.join(NORMS)}")
-    learned = _choice(ranges, weight_bits) == "learned"
+    if activation_bits not in _ACTIVATIONS:
+        raise UsageError(f"activations of {activation_bits} bits are not offered", next="8 or 4")
+    learned = _choice(ranges, min(weight_bits, activation_bits)) == "learned"
     runtime = load_target(target)
     if not isinstance(recipe, Recipe):
-        recipe = recipe_for_mode(recipe, weight_bits=weight_bits, per_channel=per_channel, has_blocks=False)
+        recipe = recipe_for_mode(
+            recipe,
+            weight_bits=weight_bits,
+            per_channel=per_channel,
+            has_blocks=False,
+            activation_storage=_ACTIVATIONS[activation_bits],
+        )
     recipe = _with_shared_weights(recipe.exclude(*exclude), network)
     if network.placement is not None:
         raise UsageError("the network is quantized already", next="prepare the float model, or the pruned network")
@@ -75,10 +86,10 @@ def _with_shared_weights(recipe: Recipe, network: Network) -> Recipe:
     return replace(recipe, entries=(*recipe.entries, *entries))
 
 
-def _choice(ranges: str | None, weight_bits: int) -> str:
+def _choice(ranges: str | None, bits: int) -> str:
     """Where scales come from: learned by default below 8 bits, where clipping decides."""
     if ranges is None:
-        return "ema" if weight_bits == 8 else "learned"
+        return "ema" if bits == 8 else "learned"
     if ranges not in RANGES:
         raise UsageError(f"ranges cannot be {ranges!r}", next=f"one of {', '.join(RANGES)}")
     return ranges

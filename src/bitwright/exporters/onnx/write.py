@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from bitwright.exporters.onnx.names import (
 )
 from bitwright.graph.constants import HalfTensor, QuantizedTensor
 from bitwright.numerics.qparams import QuantParams
-from bitwright.quantization.plan import Compute, Plan, Role
+from bitwright.quantization.plan import Compute, NodePlan, Plan, Role
 from bitwright.quantization.quantize_nodes import DATA_TYPES
 from bitwright.quantization.rules import LOOKUP
 
@@ -54,7 +55,7 @@ def to_onnx(model: ir.Model, plan: Plan) -> ir.Model:
             _write_lookup(node, editor)
     for tensor in plan.tensors.values():
         if tensor.role is Role.ACTIVATION and tensor.qparams is not None:
-            editor.activation_parameters(tensor.name, tensor.qparams)
+            editor.activation_parameters(tensor.name, in_bytes(tensor.qparams)[0])
     first = next(iter(copy.graph), None)  # constants are spelled before it, in the order they are held
     # Biases last: their scales are products of the others.
     constants = list(copy.graph.initializers.values())
@@ -67,17 +68,19 @@ def to_onnx(model: ir.Model, plan: Plan) -> ir.Model:
         elif isinstance(value.const_value, HalfTensor):
             halves = editor.constant(value.const_value.halves, str(value.name) + HALF)
             editor.insert("Cast", [halves], editor.release(value), before=first, name="", to=int(ir.DataType.FLOAT))
+    clips: list[NodePlan] = []
     for value in [*copy.graph.inputs, *(v for n in list(copy.graph) for v in n.outputs)]:
         found = plan.tensors.get(value.name or "")
         if found is not None and found.role is Role.ACTIVATION and found.qparams is not None:
-            _write_activation(value, found.qparams, plan, editor)
+            clips += _write_activation(value, found.qparams, plan, editor)
     for node in copy.graph:
         for value in node.outputs:  # runtimes infer these; they would take as much room as the names
             if not value.is_graph_output() and node.domain in ("", MICROSOFT):
                 value.type = value.shape = None
     for value in copy.graph.initializers.values():
         value.type = value.shape = None
-    copy.metadata_props[PLAN_KEY] = summary(plan)
+    written = plan if not clips else replace(plan, nodes={**plan.nodes, **{clip.name: clip for clip in clips}})
+    copy.metadata_props[PLAN_KEY] = summary(written)
     return copy
 
 
@@ -169,20 +172,38 @@ def _write_lookup(node: ir.Node, editor: Editor) -> None:
     editor.drop_unused(table)
 
 
-def _write_activation(value: ir.Value, qparams: QuantParams, plan: Plan, editor: Editor) -> None:
+def in_bytes(qparams: QuantParams) -> tuple[QuantParams, tuple[float, float] | None]:
+    """Parameters of an activation as 8-bit ones, and the real bounds of what is narrower; None where nothing is.
+
+    >>> in_bytes(QuantParams(0.5, 1, "u4"))
+    (QuantParams(u8, scale=0.5, zero_point=1), (-0.5, 7.0))
+    """
+    if qparams.kind.bits >= 8:
+        return qparams, None
+    scale, point = qparams.scale.item(), qparams.zero_point.item()
+    wide = QuantParams(qparams.scale, qparams.zero_point, qparams.storage[0] + "8")
+    return wide, (scale * (qparams.qmin - point), scale * (qparams.qmax - point))
+
+
+def _write_activation(value: ir.Value, qparams: QuantParams, plan: Plan, editor: Editor) -> list[NodePlan]:
     """Value -> QuantizeLinear -> DequantizeLinear -> its readers.
 
     A float reader of a float value keeps reading the value itself. A graph output that an integer node gives is the
-    DequantizeLinear's, under its own name.
+    DequantizeLinear's, under its own name. Integers of less than 8 bits are clipped floats in 8: ONNX Runtime has
+    kernels for no others.
+
+    Returns:
+        The clips that it put there, as nodes of the plan.
     """
     producer, name = value.producer(), str(value.name)
+    asked, (qparams, bounds) = qparams, in_bytes(qparams)
     integer_made = producer is not None and plan.compute_of(producer.name) is Compute.INTEGER
     uses = [
         (use.node, use.idx) for use in value.uses() if integer_made or plan.compute_of(use.node.name) is Compute.INTEGER
     ]
     is_output = value.is_graph_output() and integer_made
     if not uses and not is_output:
-        return
+        return []
     real_name = editor.free_name(name + DEQUANTIZED)
     if is_output:
         value.name, real_name = editor.free_name(name + UNQUANTIZED), name
@@ -195,9 +216,20 @@ def _write_activation(value: ir.Value, qparams: QuantParams, plan: Plan, editor:
         for index, output in enumerate(editor.graph.outputs):
             if output is value:
                 editor.graph.outputs[index] = real
-    pair = [
+    pair, clipped = [], value
+    if bounds is not None:
+        limits = [
+            editor.constant(np.array(x, np.float32), f"{name}_{end}")
+            for x, end in zip(bounds, ("low", "high"), strict=True)
+        ]
+        clipped = ir.val(editor.free_name(name + "_clipped"), dtype=ir.DataType.FLOAT, shape=value.shape)
+        pair.append(ir.node("Clip", [value, *limits], outputs=[clipped], name=editor.node_name(name + "_Clip")))
+    pair += [
         ir.node(
-            "QuantizeLinear", [value, *parameters], outputs=[integers], name=editor.node_name(name + "_QuantizeLinear")
+            "QuantizeLinear",
+            [clipped, *parameters],
+            outputs=[integers],
+            name=editor.node_name(name + "_QuantizeLinear"),
         ),
         ir.node(
             "DequantizeLinear",
@@ -210,3 +242,5 @@ def _write_activation(value: ir.Value, qparams: QuantParams, plan: Plan, editor:
         editor.graph.insert_after(producer, pair)
     else:
         editor.graph.insert_before(next(iter(editor.graph)), pair)
+    reason = f"holds {qparams.storage[0]}{asked.kind.bits} of {name} in its range"
+    return [NodePlan(str(node.name), "Clip", Compute.INTEGER, reason) for node in pair if node.op_type == "Clip"]
