@@ -84,7 +84,7 @@ def _told(epoch: Any) -> None:
 def qat_int8(bench: Bench, bn: str) -> dict[str, Any]:
     """int8, BatchNormalization folded; one training, both files."""
     network = bw.prepare_qat(str(bench.source), "int8", bn=bn, target="litert", calibration=bench.calibration())
-    bench.fit(network, 1, 1e-4 if bn == "frozen" else 3e-4)
+    bench.fit(network, 1 if bn == "frozen" else 2, 1e-4)
     made = bw.convert(network)
     onnx, _ = bench.top1(made, f"qat.{bn}")
     tflite, _ = bench.top1(made, f"qat.{bn}", ".tflite")
@@ -208,7 +208,7 @@ ROWS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "resnet20 pruned 80": ("resnet20", lambda b: pruned_int8(b, 0.8, 6)),
     "vgg channels": ("vgg", lambda b: channels(b, 0.5, 10)),
     "vgg deep compression": ("vgg", lambda b: deep_compression(b, 0.93, 17, 8)),
-    "resnet20 together": ("resnet20", lambda b: together(b, 0.5, 16, 3)),
+    "resnet20 together": ("resnet20", lambda b: together(b, 0.6, 16, 4)),
 }
 
 

@@ -17,8 +17,10 @@ from bitwright.report.sizes import file_bytes
 from bitwright.transforms.pipeline import prepare
 
 if TYPE_CHECKING:
+    from bitwright.training.augment import Augment
     from bitwright.training.batches import Table
-    from bitwright.training.fit import Augment, Epoch, History, Loss, Progress
+    from bitwright.training.fit import Loss, Progress
+    from bitwright.training.history import Epoch, History
     from bitwright.training.network import Network as Network
     from bitwright.training.pruning import Sparsity
     from bitwright.training.schedules import Schedule
@@ -373,7 +375,7 @@ def prune_channels(
     Train it afterwards: with `fit`, what it came from is its teacher.
 
     Args:
-        model: what `load` takes, or a network that is neither quantized nor clustered.
+        model: what `load` takes, or a network that is not quantized, clustered or being pruned.
         keep: the share of multiplications that is left.
         criterion: how channels are compared.
         exclude: regular expressions of names of layers that keep their channels.
@@ -389,6 +391,13 @@ def prune_channels(
 
     if network.placement is not None:
         raise UsageError("the network is quantized", next="remove channels first, then prepare_qat")
+    names = network.weight_names()
+    if any(network.shared(name) is not None or network.mask_of(name) is not None for name in names):
+        raise UsageError(
+            "the network is clustered or being pruned, which does not outlast the removal of channels",
+            next="remove channels first, or strip_clustering and strip_pruning",
+        )
     graph = written_graph(network)
     removal = remove(graph, keep=keep, criterion=criterion, exclude=exclude)
-    return Network(prepare(removal.model, keep_trainable=True), network.source, teacher=network.teacher)
+    made = Network(prepare(removal.model, keep_trainable=True), network.source, teacher=network.teacher)
+    return made.to(network.place(names[0]).tensor.device)

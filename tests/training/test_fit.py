@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_networks import CNN, MLP, build, inputs_of
+from small_networks import CNN, IMAGES, MLP, build, inputs_of
 
 import bitwright as bw
-from bitwright.errors import ModelError, UsageError
+from bitwright.errors import ModelError, SampleError, UsageError
 from bitwright.training.augment import augmentation
 from bitwright.training.losses import distillation_loss
 
@@ -122,6 +122,22 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         bw.fit(bw.trainable(build(MLP)), task(64), epochs=1, checkpoint=path, batch_size=16)
 
 
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    """As many steps, and other parameters."""
+    path, x = tmp_path / "c.ckpt", task(64)[0]
+    bw.fit(bw.prepare_qat(build(MLP)), x, epochs=1, checkpoint=path)
+    with pytest.raises(UsageError, match="of another network"):
+        bw.fit(bw.prepare_qat(build(MLP), weight_bits=4), x, epochs=1, checkpoint=path)
+
+
+def test_what_is_not_quantized_yet_is_not_the_best():
+    """Before the delay is over a network is evaluated as floats, which are near the teacher's."""
+    network = bw.prepare_qat(build(MLP), weight_bits=2, delay=12)
+    history = bw.fit(network, inputs_of(network.graph, 64), epochs=6, batch_size=16, holdout=0.25)
+    assert history.best >= 4 and not network.is_delayed
+    assert min(history.epochs, key=lambda epoch: epoch.held_out).number < 4
+
+
 def test_a_checkpoint_that_runs_code_is_refused(tmp_path):
     """A pickle with a function in it is not loaded."""
     path = tmp_path / "c.ckpt"
@@ -158,6 +174,54 @@ def test_a_loss_that_leaves_the_numbers_ends_the_training():
         bw.fit(bw.trainable(build(MLP)), task(16)[0], loss=lambda made, labels: made.sum() * np.nan, batch_size=8)
 
 
+FIXED = """
+fixed (float[1,3,8,8] x, float[8,3,3,3] w1, float[8] b1, float[4,288] w2) => (float[1,4] y) {
+  a = Conv (x, w1, b1)
+  b = Relu (a)
+  s = Constant <value_ints=[1,-1]> ()
+  c = Reshape (b, s)
+  y = Gemm <transB=1> (c, w2)
+}
+"""
+ALONE = "alone (float[N,10] x) => (float[N,10] y) { y = Relu (x) }"
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "options", "match"),
+    [
+        (MLP, lambda x: x, {"distill": 0.0}, "there are no labels"),
+        (MLP, lambda x: (x, np.arange(len(x)) % 7), {}, "classes 0 to 6, .* scores of 4"),
+        (MLP, lambda x: [(row, 0.5) for row in x], {}, "labels are reals"),
+        (IMAGES, lambda x: (x, np.arange(len(x)) % 4), {}, "no scores of classes"),
+        (IMAGES.replace("8,8] x", "H,W] x"), lambda x: [x[0], x[0, :, 1:, 1:]], {}, "different shapes"),
+        (FIXED, lambda x: x, {}, "batches of 1, and a batch of 8 does not run"),
+        (ALONE, lambda x: x, {}, "no weights that train"),
+    ],
+    ids=["no-labels", "classes", "reals", "images", "shapes", "fixed-batch", "no-weights"],
+)
+def test_data_that_does_not_fit_is_refused(text, data, options, match):
+    """At once, with a reason in the user's words."""
+    model = build(text)
+    x = data(np.random.default_rng(0).standard_normal((16, 3, 8, 8) if "8,8]" in text or "H,W" in text else (16, 10)))
+    with pytest.raises((UsageError, SampleError), match=match):
+        bw.fit(bw.trainable(model), as_floats(x), epochs=1, batch_size=8, **options)
+
+
+def as_floats(data):
+    """Arrays as float32, labels as they are."""
+    if isinstance(data, list):
+        return [(as_floats(d[0]), np.float32(d[1])) if isinstance(d, tuple) else as_floats(d) for d in data]
+    return (as_floats(data[0]), data[1]) if isinstance(data, tuple) else data.astype(np.float32)
+
+
+def test_labels_without_scores_are_no_matter_to_distillation():
+    """Photos in folders, and a network that gives images: no top-1, and no error."""
+    model = build(IMAGES)
+    x = inputs_of(model, 16)
+    history = bw.fit(bw.trainable(model), (x, np.arange(16) % 4), epochs=1, distill=1.0, holdout=0.25, batch_size=8)
+    assert history.epochs[0].accuracy is None and history.epochs[0].held_out is not None
+
+
 def test_distillation_of_classes_is_a_divergence():
     """Zero for the same scores, and for scores that differ by a constant; else positive."""
     scores = torch.randn(4, 5)
@@ -177,3 +241,12 @@ def test_augmentation_moves_and_mirrors():
     assert all(torch.equal(a, b) or torch.equal(a, b.flip(2)) for a, b in zip(mirrored, x, strict=True))
     with pytest.raises(UsageError, match="spin"):
         augmentation("spin")
+
+
+def test_augmentation_of_images_whose_channels_are_last_moves_the_same_pixels():
+    """Colours stay where they are."""
+    x = torch.rand(8, 3, 8, 8)
+    torch.manual_seed(0)
+    wanted = augmentation("flip shift=3")(x).movedim(1, 3)
+    torch.manual_seed(0)
+    assert torch.equal(wanted, augmentation("flip shift=3")(x.movedim(1, 3)))

@@ -78,6 +78,8 @@ def prune(
         raise UsageError(
             "one of --sparsity, --n-m and --keep-operations says what is pruned", next="such as --sparsity 0.8"
         )
+    if keep_operations is not None and (block is not None or scope != "layer"):
+        raise UsageError("--block and --scope are of zeros, --keep-operations of whole channels", next="leave them out")
     options: dict[str, Any] = {"scope": scope, "exclude": tuple(exclude or ())}
     if block is not None:
         options["block_shape"] = _pair(block, "--block", "x", "1x4")
@@ -90,7 +92,9 @@ def prune(
         if keep_operations is not None:
             return bw.prune_channels(str(model), keep=keep_operations, exclude=tuple(exclude or ()))
         final = sparsity if sparsity is not None else 1 - options["n_m"][0] / options["n_m"][1]
-        end = max(int(_GROWS * steps), 1)
+        end = int(_GROWS * steps)
+        if end < 1:  # one step, which has the whole sparsity
+            return bw.prune_low_magnitude(str(model), bw.ConstantSparsity(final, 0), **options)
         schedule = bw.PolynomialDecay(0.0, final, 0, end, frequency=max(end // 20, 1))
         return bw.prune_low_magnitude(str(model), schedule, **options)
 

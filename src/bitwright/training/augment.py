@@ -11,10 +11,12 @@ from torch.nn import functional
 from bitwright.errors import UsageError
 
 Augment = Callable[[Tensor], Tensor]
+#: How many channels images have.
+CHANNELS = (1, 3)
 
 
 def augmentation(text: str) -> Augment:
-    """What a text asks for, on batches [N,C,H,W].
+    """What a text asks for, on batches [N,C,H,W]; or [N,H,W,C], where only the last axis has as few as channels are.
 
         flip      half of the images are mirrored, left to right
         shift=N   each image is moved by up to N pixels; edges are reflected
@@ -35,9 +37,11 @@ def augmentation(text: str) -> Augment:
     def augment(x: Tensor) -> Tensor:
         if x.dim() != 4:
             return x
+        channels_last = x.shape[1] not in CHANNELS and x.shape[3] in CHANNELS
+        x = x.movedim(3, 1) if channels_last else x
         for change in changes:
             x = change(x)
-        return x
+        return x.movedim(1, 3) if channels_last else x
 
     return augment
 

@@ -126,7 +126,13 @@ def _table_of(opened: Samples) -> Table:
                 f"the samples take more than {MOST_BYTES >> 30} GiB",
                 next="take fewer with samples=, or train in a loop of your own: the network is a torch module",
             )
-    arrays = {name: np.concatenate([np.asarray(one) for one in found]) for name, found in rows.items()}
+    try:
+        arrays = {name: np.concatenate([np.asarray(one) for one in found]) for name, found in rows.items()}
+    except ValueError as error:
+        raise SampleError(
+            "samples are of different shapes, which make no batches",
+            next="bring them to one shape, or train in a loop of your own: the network is a torch module",
+        ) from error
     labels = opened.labels
     held = None
     if labels is not None:

@@ -37,7 +37,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     if not where.exists():
         return None
     try:
-        state = torch.load(where, weights_only=True)
+        state = torch.load(where, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error) else repr(error)
         raise ModelError(

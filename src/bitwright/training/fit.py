@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,50 +15,16 @@ from torch import Tensor, nn
 
 from bitwright.calibration.feeds import input_specs
 from bitwright.errors import UsageError
+from bitwright.training.augment import Augment
 from bitwright.training.batches import Batch, Table, open_table
 from bitwright.training.checkpoint import load_checkpoint, save_checkpoint
+from bitwright.training.history import Epoch, History
 from bitwright.training.losses import distillation_loss, gives_probabilities, is_correct, label_loss, outputs_of
 from bitwright.training.network import Network
+from bitwright.training.trial import try_batch
 
 Loss = Callable[[Any, Tensor | None], Tensor]
-Augment = Callable[[Tensor], Tensor]
 Progress = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the data.
-
-    Args:
-        number: from 1 on.
-        loss: mean over its steps.
-        held_out: the loss on what was held out; None where nothing was.
-        accuracy: top-1 on what was held out, where there are labels.
-    """
-
-    number: int
-    loss: float
-    held_out: float | None = None
-    accuracy: float | None = None
-
-
-@dataclass
-class History:
-    """What a training did.
-
-    Args:
-        epochs: in order.
-        best: the number of the one whose weights the network has.
-        stopped: whether it ended early.
-    """
-
-    epochs: list[Epoch] = field(default_factory=list)
-    best: int = 0
-    stopped: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {"epochs": [vars(e) for e in self.epochs], "best": self.best, "stopped": self.stopped}
 
 
 @dataclass(frozen=True)
@@ -113,17 +79,17 @@ def train(
 ) -> History:
     """Train a network: see `bitwright.fit`."""
     settings.check()
+    if next(network.parameters(), None) is None:
+        raise UsageError("the network has no weights that train", next="give one with convolutions or products")
     if threads is not None:
         torch.set_num_threads(threads)
     table = open_table(data, input_specs(network.graph), preprocess=preprocess, samples=samples, seed=settings.seed)
-    return _Training(network, table, settings, teacher or _teacher(network, table, settings)).run(
-        checkpoint, progress, told
-    )
+    return _Training(network, table, settings, teacher or _teacher(network, settings)).run(checkpoint, progress, told)
 
 
-def _teacher(network: Network, table: Table, settings: Settings) -> nn.Module | None:
+def _teacher(network: Network, settings: Settings) -> nn.Module | None:
     """The float network that it came from, where it is learned from."""
-    if settings.loss is not None or (settings.distill == 0 and table.whole.labels is not None):
+    if settings.loss is not None or settings.distill == 0:
         return None
     teacher = Network(network.teacher)
     return teacher.to(next(network.parameters()).device)
@@ -137,8 +103,11 @@ class _Training:
         self.held: Table | None = None
         if settings.holdout:
             table, self.held = table.split(settings.holdout, settings.seed)
-        if table.whole.labels is None and teacher is None and settings.loss is None:
-            raise UsageError("there are neither labels nor a teacher", next="give labels, or leave distill out")
+        if table.whole.labels is None and settings.distill == 0 and settings.loss is None:
+            raise UsageError("there are no labels, and distill=0 learns from them alone", next="leave distill out")
+        needs_labels = settings.loss is None and settings.distill != 1
+        #: Whether labels are classes that the first output has scores of.
+        self.classes = try_batch(network, table, settings.batch_size, needs_labels=needs_labels)
         self.table = table
         self.probabilities = gives_probabilities(network.graph)
         self.device = next(network.parameters()).device
@@ -247,15 +216,14 @@ class _Training:
             batch = batch.to(self.device)
             total += float(self._loss(batch)) * len(batch)
             count += len(batch)
-            if batch.labels is not None and batch.labels.dtype == torch.int64:
+            if self.classes:
                 right += int(is_correct(outputs_of(self.network(**batch.inputs))[0], batch.labels).sum())
-        classes = table.whole.labels is not None and table.whole.labels.dtype == torch.int64
-        return total / count, right / count if classes else None
+        return total / count, right / count if self.classes else None
 
     def _judge(self, epoch: Epoch) -> None:
         """Keep the best weights; stop where nothing gets better."""
-        if epoch.held_out is None or not all(pruner.is_full for pruner in self.network.pruners):
-            self.history.best = epoch.number  # what is pruned less than was asked is no candidate
+        if epoch.held_out is None or self.network.is_delayed or not all(p.is_full for p in self.network.pruners):
+            self.history.best = epoch.number  # what is pruned less than was asked, or not quantized, is no candidate
             return
         score = epoch.held_out if epoch.accuracy is None else -epoch.accuracy
         if score < self.best_score:
@@ -282,8 +250,15 @@ class _Training:
                 where=where,
                 next="train as before, or delete it to begin anew",
             )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise UsageError(
+                "the checkpoint is of another network, or of one that was prepared otherwise",
+                where=where,
+                next="prepare it as before, or delete it to begin anew",
+            ) from error
         told = state["history"]
         self.history = History([Epoch(**epoch) for epoch in told["epochs"]], told["best"], told["stopped"])
         self.best_score, self.best_state = state["best_score"], state["best_state"]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bitwright.errors import SampleError
+
 
 def outputs_of(made: Any) -> tuple[Tensor, ...]:
     """The outputs of a network as a tuple."""
@@ -55,10 +57,33 @@ def distillation_loss(
 
 
 def label_loss(made: Tensor, labels: Tensor, *, are_probabilities: bool) -> Tensor:
-    """Cross-entropy of classes; mean squared error of labels that are reals."""
-    if labels.dtype == torch.int64 and labels.dim() == 1:
+    """Cross-entropy of classes; mean squared error of labels that are reals.
+
+    Raises:
+        SampleError: labels that the output has no room for.
+    """
+    if labels.dtype == torch.int64:
         return functional.nll_loss(log_probabilities(made, are_probabilities=are_probabilities), labels)
+    if made.numel() != labels.numel():
+        raise SampleError(
+            f"labels are reals, one a sample, and the output is {list(made.shape)}",
+            next="labels of classes are whole numbers; or give a loss",
+        )
     return functional.mse_loss(made.float().reshape(labels.shape), labels.float())
+
+
+def check_classes(made: Tensor, labels: Tensor) -> None:
+    """Refuse labels of classes that scores [N, classes] do not have.
+
+    Raises:
+        SampleError: there is one.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= made.shape[1]:
+        raise SampleError(
+            f"the labels have classes {low} to {high}, and the network gives scores of {made.shape[1]}",
+            next=f"labels are whole numbers from 0 to {made.shape[1] - 1}",
+        )
 
 
 def is_correct(made: Tensor, labels: Tensor) -> Tensor:

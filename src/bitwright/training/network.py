@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import onnx_ir as ir
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from bitwright.errors import UsageError
 from bitwright.graph.constants import array_of
 from bitwright.training.placement import Placement
-from bitwright.training.places import Place, hold, torch_of
-from bitwright.training.quantizers import ActivationQuantizer, WeightQuantizer
+from bitwright.training.places import Place, hold, key_of, torch_of
+from bitwright.training.quantizers import ActivationQuantizer, WeightQuantizer, with_all_scales
 from bitwright.training.steps import make_steps, quantized_name, steps_name, trained_constants
 
 
@@ -33,12 +33,6 @@ class Network(nn.Module):
     def __init__(self, graph: ir.Model, source: str | None = None, *, teacher: ir.Model | None = None) -> None:
         super().__init__()
         self._held = _Held(graph, source, graph if teacher is None else teacher)
-        self._places: dict[str, Place] = {}
-        trained = trained_constants(graph)
-        for value in graph.graph.initializers.values():
-            array, name = array_of(value), str(value.name)
-            if array is not None and array.dtype.kind not in "OSU":
-                self._places[name] = hold(self, name, torch_of(array), trained=name in trained)
         #: What pruning and clustering make of a constant before anything reads it, by name; in this order.
         self._shared = nn.ModuleDict()
         self._masks = nn.ModuleDict()
@@ -52,6 +46,12 @@ class Network(nn.Module):
         self._batch_statistics = True
         self.register_buffer("_steps_done", torch.tensor(0))
         self._steps = make_steps(graph, None)
+        self._places: dict[str, Place] = {}
+        trained = trained_constants(graph)
+        for value in graph.graph.initializers.values():
+            array, name = array_of(value), str(value.name)
+            if array is not None and array.dtype.kind not in "OSU":
+                self._places[name] = hold(self, name, torch_of(array), trained=name in trained)
 
     # What it is
 
@@ -107,8 +107,7 @@ class Network(nn.Module):
 
     def quantizers(self) -> Iterable[tuple[str, ActivationQuantizer]]:
         """The activation quantizers, each with the name of the value whose range it follows."""
-        assert self._placement is not None
-        for name in self._placement.sources:
+        for name in () if self._placement is None else self._placement.sources:
             yield name, self.activation_quantizer(name)
 
     def activation_quantizer(self, source: str) -> ActivationQuantizer:
@@ -196,6 +195,11 @@ class Network(nn.Module):
                 self._places[name].freeze()
         self._steps = make_steps(self.graph, placement)
 
+    @property
+    def is_delayed(self) -> bool:
+        """Whether it has still to train as floats before it is quantized."""
+        return bool(cast(Tensor, self._steps_done) < self._delay)
+
     def freeze_ranges(self) -> None:
         """Ranges of activations stay as they are from now on."""
         for _, quantizer in self.quantizers():
@@ -247,6 +251,8 @@ class Network(nn.Module):
         for name in (str(value.name) for value in self.graph.graph.outputs):
             taken = quantized_name(name) if placement is not None and name in placement.given else name
             outputs.append(values[taken] if taken in values else values[name])
+        if self.training and distributed.is_available() and distributed.is_initialized():
+            outputs[0] = with_all_scales(outputs[0], [self._weight_quantizers, self._activation_quantizers])
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _begin_step(self) -> bool:
@@ -257,7 +263,7 @@ class Network(nn.Module):
             if self._placement is not None:
                 for _, quantizer in self.quantizers():
                     quantizer.next_step()
-        quantizes = self._placement is not None and bool(self._steps_done >= self._delay)
+        quantizes = self._placement is not None and not self.is_delayed
         if self.training:
             self._steps_done += 1
         return quantizes
@@ -274,7 +280,7 @@ class Network(nn.Module):
         if not quantizes or not quantizer.is_ready:
             return
         if steps_name(name) in values:
-            values[quantized_name(name)] = quantizer.of_steps(values[steps_name(name)])
+            values[quantized_name(name)] = quantizer.of_steps(values[steps_name(name)], placement.clamps.get(name))
         else:
             exact = name in placement.moved  # what only moves integers gives integers
             values[quantized_name(name)] = values[name] if exact else quantizer(values[name])
@@ -290,8 +296,3 @@ class _Held:
 
     def __deepcopy__(self, memo: Mapping[int, object]) -> _Held:
         return self
-
-
-def key_of(name: str) -> str:
-    """The name as a key of modules: without dots."""
-    return name.replace(".", "/")

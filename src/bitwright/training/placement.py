@@ -10,6 +10,7 @@ import onnx_ir as ir
 from bitwright.calibration.ranges import select_range
 from bitwright.calibration.statistics import Statistics
 from bitwright.errors import UsageError
+from bitwright.numerics.qparams import QuantParams
 from bitwright.quantization.activations import Activation, activations_of
 from bitwright.quantization.decision import Decisions, storage_of
 from bitwright.quantization.decisions import decide
@@ -32,6 +33,23 @@ _ANY = Given(default=(-1.0, 1.0))
 
 
 @dataclass(frozen=True)
+class Source:
+    """What is known of a value whose range gives the parameters of quantized ones.
+
+    Args:
+        storage: storage type of the integers.
+        symmetric: zero_point is 0.
+        bounds: of the clamp that gives the value; None where there is none.
+        fixed: its parameters, where these are known beforehand.
+    """
+
+    storage: str
+    symmetric: bool
+    bounds: tuple[float, float] | None
+    fixed: QuantParams | None
+
+
+@dataclass(frozen=True)
 class Placement:
     """Where values, weights and biases are quantized.
 
@@ -46,6 +64,7 @@ class Placement:
         weights: (node, operand) -> the weight's name in the plan.
         biased: nodes whose bias is quantized.
         kernels: nodes that sum integers -> the quantized value that their kernel gives.
+        clamps: values that a clamp gives -> its bounds.
         fixed_constants: quantized constants beside activations; they are not trained.
         learned: scales are learned.
         momentum: of moving averages.
@@ -55,19 +74,23 @@ class Placement:
     target: Target
     plan: Plan
     activations: Mapping[str, str]
-    sources: Mapping[str, Activation]
+    sources: Mapping[str, Source]
     observed: frozenset[str]
     moved: frozenset[str]
     given: frozenset[str]
     weights: Mapping[tuple[str, int], str]
     biased: frozenset[str]
     kernels: Mapping[str, str]
+    clamps: Mapping[str, tuple[float, float]]
     fixed_constants: tuple[str, ...]
     learned: bool
     momentum: float
 
     def reads(self, node: str, value: str) -> bool:
-        """Whether a node reads what the value's integers stand for."""
+        """Whether a node reads what the value's integers stand for; of constants, those in their own range."""
+        if value in self.fixed_constants:
+            own = self.plan.tensors[value].reason == "constant operand"
+            return own and self.plan.compute_of(node) is Compute.INTEGER
         if value not in self.activations:
             return False
         return value in self.given or self.plan.compute_of(node) is Compute.INTEGER
@@ -83,18 +106,17 @@ class Placement:
 
     def activation_quantizers(self) -> dict[str, ActivationQuantizer]:
         """A quantizer for each source."""
-        made = {}
-        for name, activation in self.sources.items():
-            planned = self.plan.tensors[str(activation.value.name)]
-            made[name] = ActivationQuantizer(
-                storage_of(activation.decision, self.target),
-                symmetric=bool(activation.decision.how.activation_symmetric),
-                bounds=_bounds(activation.source),
-                fixed=None if activation.is_measured else planned.qparams,
+        return {
+            name: ActivationQuantizer(
+                source.storage,
+                symmetric=source.symmetric,
+                bounds=source.bounds,
+                fixed=source.fixed,
                 learned=self.learned,
                 momentum=self.momentum,
             )
-        return made
+            for name, source in self.sources.items()
+        }
 
 
 def place(deployed: ir.Model, recipe: Recipe, target: Target, *, learned: bool, momentum: float) -> Placement:
@@ -128,9 +150,9 @@ def place(deployed: ir.Model, recipe: Recipe, target: Target, *, learned: bool, 
             "weights with a scale a block are not trained", where=f"weight {blocked[0]!r}",
             next="leave the block size out: one scale a channel",
         )  # fmt: skip
-    by_source: dict[str, Activation] = {}
+    by_source: dict[str, Source] = {}
     for activation in activations.values():
-        by_source.setdefault(str(activation.source.name), activation)
+        by_source.setdefault(str(activation.source.name), _source_of(activation, target, plan))
     nodes = list(deployed.graph)
     integer = {str(node.name) for node in nodes if plan.compute_of(node.name) is Compute.INTEGER}
     weights: dict[tuple[str, int], str] = {}
@@ -175,6 +197,7 @@ def place(deployed: ir.Model, recipe: Recipe, target: Target, *, learned: bool, 
             and (kernel := _kernel_result(node, decisions)) in activations
         },
         fixed_constants=tuple(constants),
+        clamps={name: bounds for name, a in activations.items() if (bounds := _bounds(a.value)) is not None},
         learned=learned,
         momentum=momentum,
     )
@@ -183,12 +206,21 @@ def place(deployed: ir.Model, recipe: Recipe, target: Target, *, learned: bool, 
 def ranges_of(placement: Placement, statistics: Statistics, method: str) -> dict[str, tuple[float, float]]:
     """The range that calibration gives each source."""
     found = {}
-    for name, activation in placement.sources.items():
-        if activation.is_measured and name in statistics.tensors:
-            storage = storage_of(activation.decision, placement.target)
-            symmetric = bool(activation.decision.how.activation_symmetric)
-            found[name] = select_range(statistics.tensors[name], method, storage=storage, symmetric=symmetric)
+    for name, source in placement.sources.items():
+        if source.fixed is None and name in statistics.tensors:
+            seen, symmetric = statistics.tensors[name], source.symmetric
+            found[name] = select_range(seen, method, storage=source.storage, symmetric=symmetric)
     return found
+
+
+def _source_of(activation: Activation, target: Target, plan: Plan) -> Source:
+    """What is known of an activation's source."""
+    return Source(
+        storage_of(activation.decision, target),
+        bool(activation.decision.how.activation_symmetric),
+        _bounds(activation.source),
+        None if activation.is_measured else plan.tensors[str(activation.value.name)].qparams,
+    )
 
 
 def _bounds(value: ir.Value) -> tuple[float, float] | None:

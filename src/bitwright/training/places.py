@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+#: What every dictionary of modules has itself.
+_NO_MODULES = nn.ModuleDict()
+
 
 @dataclass(frozen=True)
 class Place:
@@ -74,6 +77,12 @@ def _owner(root: nn.Module, path: list[str]) -> nn.Module | None:
             owner.add_module(part, found)
         owner = found
     return owner
+
+
+def key_of(name: str) -> str:
+    """A name as a key of modules: without dots, and none of what modules have themselves."""
+    key = name.replace(".", "/")
+    return f"{key}/" if hasattr(_NO_MODULES, key) else key
 
 
 def torch_of(array: object) -> Tensor:

@@ -50,6 +50,8 @@ def quantization_aware(
         raise UsageError(f"bn cannot be {bn!r}", next=f"one of {', '.join(NORMS)}")
     if activation_bits not in _ACTIVATIONS:
         raise UsageError(f"activations of {activation_bits} bits are not offered", next="8 or 4")
+    if not 0 <= momentum < 1:
+        raise UsageError(f"momentum cannot be {momentum}", next="how much of an average stays: at least 0, below 1")
     learned = _choice(ranges, min(weight_bits, activation_bits)) == "learned"
     runtime = load_target(target)
     if not isinstance(recipe, Recipe):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,8 +27,9 @@ class WeightQuantizer(nn.Module):
 
     def __init__(self, start: QuantParams, *, learned: bool) -> None:
         super().__init__()
-        self.start, self.learned = start, learned and start.symmetric
-        self.qmin, self.qmax = start.qmin, start.qmax
+        self.start, self.qmin, self.qmax = start, start.qmin, start.qmax
+        self.symmetric = start.symmetric and start.qmin < 0  # a zero_point of 0 may be chance in an unsigned type
+        self.learned = learned and self.symmetric
         if self.learned:
             self.scale = nn.Parameter(torch.from_numpy(start.scale.copy()))
 
@@ -41,7 +43,7 @@ class WeightQuantizer(nn.Module):
             low, high = (bound.reshape(1) for bound in held.aminmax())
         else:
             low, high = held.transpose(0, self.start.axis).flatten(1).aminmax(dim=1)
-        middle = 0 if self.start.symmetric else None
+        middle = 0 if self.symmetric else None
         return parameters_of_range(low, high, qmin=self.qmin, qmax=self.qmax, middle=middle)
 
     def _view(self, weight: Tensor) -> list[int]:
@@ -152,10 +154,18 @@ class ActivationQuantizer(nn.Module):
         quantize = learned_fake_quantize if self.learned else fake_quantize
         return quantize(x.float(), scale, zero_point, self.qmin, self.qmax)
 
-    def of_steps(self, steps: Tensor) -> Tensor:
-        """Values as their integers stand for them, from what a kernel gives before it rounds: values / scale."""
+    def of_steps(self, steps: Tensor, clamp: tuple[float, float] | None = None) -> Tensor:
+        """Values as their integers stand for them, from what a kernel gives before it rounds: values / scale.
+
+        Args:
+            steps: f32.
+            clamp: the real bounds of the clamp that the kernel runs as well.
+        """
         scale, zero_point = self.now()
-        return torch.round(steps).add_(zero_point).clamp_(self.qmin, self.qmax).sub_(zero_point).mul_(scale)
+        made = torch.round(steps)
+        if clamp is not None:
+            made = made.clamp(*(torch.round(bound / scale) for bound in clamp))
+        return made.add_(zero_point).clamp_(self.qmin, self.qmax).sub_(zero_point).mul_(scale)
 
     def now(self) -> tuple[Tensor, Tensor]:
         """Scale and zero_point of this step, f32[]."""
@@ -174,11 +184,22 @@ class ActivationQuantizer(nn.Module):
         if self.fixed is not None:
             return self.fixed
         if not self.is_ready:
+            self.next_step()  # one step may be all there was
+        if not self.is_ready:
             raise StatisticsError(
                 f"no values of {name!r} were seen yet", next="train first, or give calibration data to prepare_qat"
             )
         scale, zero_point = (_numpy(x) for x in (self.now() if self.learned else self._of_range()))
         return QuantParams(scale.reshape(1), zero_point.reshape(1).astype(np.int32), self.storage)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ActivationQuantizer:
+        self._parameters_now = None  # these are on the old device
+        super()._apply(fn, recurse)
+        return self
+
+    def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
+        self._parameters_now = None  # these are of the old range
+        super()._load_from_state_dict(*arguments, **named)
 
     def _begin(self) -> None:
         self._parameters_now = None
@@ -200,6 +221,21 @@ class ActivationQuantizer(nn.Module):
         return parameters_of_range(
             low, high, qmin=self.qmin, qmax=self.qmax, middle=self.middle, inside=self.bounds is not None
         )
+
+
+def as_planned(x: Tensor, qparams: QuantParams) -> Tensor:
+    """A constant as its integers stand for it; with parameters of the whole tensor."""
+    scale, zero_point = (torch.tensor(held.item(), device=x.device) for held in (qparams.scale, qparams.zero_point))
+    return fake_quantize(x, scale, zero_point, qparams.qmin, qparams.qmax)
+
+
+def with_all_scales(made: Tensor, quantizers: Iterable[nn.Module]) -> Tensor:
+    """A result as it is, whose gradient is zero for each learned scale.
+
+    DistributedDataParallel wants a gradient for every parameter, also of quantizers that are not in use yet.
+    """
+    scales = [scale.sum() for quantizer in quantizers for scale in quantizer.parameters()]
+    return made + 0.0 * torch.stack(scales).sum() if scales and made.is_floating_point() else made
 
 
 def rounded_bias(bias: Tensor, scale: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from bitwright.graph.constants import array_of
 from bitwright.training.folding import Norm, corrected_result, folded, live_norm
 from bitwright.training.operators.registry import OPERATORS
 from bitwright.training.placement import Placement, weights_of
-from bitwright.training.quantizers import rounded_bias
+from bitwright.training.quantizers import as_planned, rounded_bias
 from bitwright.transforms.fold_batch_norms import is_trainable
 from bitwright.transforms.linear import Linear, linear_of
 
@@ -100,7 +100,7 @@ class Step:
 
     def run(self, network: Network, values: dict[str, Tensor], *, quantizes: bool) -> tuple[Tensor, ...]:
         """The results."""
-        operands = [None if operand is None else self._read(operand, network, values) for operand in self.operands]
+        operands = [None if o is None else self._read(o, network, values, quantizes=quantizes) for o in self.operands]
         if self.norm is not None and not self.weights:
             return (live_norm(self.norm, network, operands),)
         attributes = self.attributes
@@ -131,15 +131,15 @@ class Step:
         sums * (scale_x * scale_w / scale_y)    is what they round, in float32
         """
         data, result, kernel = self.operands[0], network.quantizer_of(str(self.kernel)), str(self.kernel)
-        index, planned = next(iter(self.weights.items()))
-        x, weight = operands[0], operands[index]
+        planned = next(iter(self.weights.values()))  # of operand 1: operand 0 is the data, see _sums_integers
+        x, weight = operands[0], operands[1]
         assert data is not None and x is not None and weight is not None
         x_scale = network.quantizer_of(data.name).now()[0]
         integers, w_scale = network.weight_quantizer(planned).integers(weight)
         bias = operands[2] if len(operands) > 2 else None
-        operands = [torch.round(x / x_scale), None]
-        operands[index] = integers
-        sums: Tensor = self.function(*operands, **attributes)
+        operands = [torch.round(x / x_scale), integers]
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 does not hold the sums
+            sums: Tensor = self.function(*operands, **attributes)
         view = [-1 if axis == self.channel_axis(sums) else 1 for axis in range(sums.dim())]
         scale = (x_scale * w_scale).reshape(view if w_scale.numel() > 1 else ())
         if bias is not None:
@@ -170,9 +170,11 @@ class Step:
             return bias
         return rounded_bias(bias, quantizer.now()[0].detach() * next(iter(scales.values())))
 
-    def _read(self, operand: Operand, network: Network, values: Mapping[str, Tensor]) -> Tensor:
+    def _read(self, operand: Operand, network: Network, values: Mapping[str, Tensor], *, quantizes: bool) -> Tensor:
         if operand.is_constant:
-            return network.tensor(operand.name)
+            constant, placement = network.tensor(operand.name), network.placement
+            planned = placement.plan.qparams_of(operand.name) if placement and quantizes and operand.quantized else None
+            return constant if planned is None else as_planned(constant, planned)
         quantized = values.get(quantized_name(operand.name)) if operand.quantized else None
         return values[operand.name] if quantized is None else quantized
 
@@ -193,10 +195,8 @@ def trained_constants(graph: ir.Model) -> set[str]:
     for node in graph.graph:
         for index in _TRAINED.get(node.op_type, ()) if node.domain in ("", "ai.onnx") else ():
             value = node.inputs[index] if index < len(node.inputs) else None
-            if value is None or not value.is_initializer():
-                continue
-            array = array_of(value)
-            if array is not None and array.dtype.kind == "f" and array.ndim and array.size > 1:
+            array = array_of(value) if value is not None and value.is_initializer() else None
+            if value is not None and array is not None and array.dtype.kind == "f" and array.ndim and array.size > 1:
                 found.add(str(value.name))
     return found
 
@@ -274,9 +274,8 @@ def _operand(node: ir.Node, value: ir.Value | None, placement: Placement | None)
     if value is None or not value.name:
         return None
     name = str(value.name)
-    if value.is_initializer():
-        return Operand(name, is_constant=True)
-    return Operand(name, is_constant=False, quantized=placement is not None and placement.reads(str(node.name), name))
+    reads = placement is not None and placement.reads(str(node.name), name)
+    return Operand(name, is_constant=value.is_initializer(), quantized=reads)
 
 
 def _python(attribute: ir.Attr) -> Any:
@@ -295,9 +294,7 @@ def _with_drops(model: ir.Model, steps: Sequence[Step]) -> list[Step]:
     made: list[Step] = []
     for step in reversed(steps):
         names = {o.name for o in step.operands if o is not None and not o.is_constant} | set(step.results)
-        drops = sorted(names - kept)
+        drops = [d for name in sorted(names - kept) for d in (name, quantized_name(name), steps_name(name))]
         kept |= names
-        made.append(
-            replace(step, drops=tuple(d for name in drops for d in (name, quantized_name(name), steps_name(name))))
-        )
+        made.append(replace(step, drops=tuple(drops)))
     return made[::-1]
