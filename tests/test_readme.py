@@ -23,10 +23,13 @@ def test_readme_example_runs(tmp_path, monkeypatch, capsys):
     onnxruntime.InferenceSession(tmp_path / "digits.int8.onnx", providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("verb", [
+@pytest.mark.parametrize(
+    "verb",
+    [
         *("quantize", "qat", "prune", "cluster", "pack", "unpack", "convert", "run"),
         *("benchmark", "calibrate", "transform", "compare", "inspect", "demo"),
-    ])
+    ],
+)
 def test_readme_names_every_verb(verb):
     """Every verb of the command line stands in the README."""
     assert f"`{verb}`" in README.read_text(encoding="utf-8")

@@ -115,7 +115,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     """So is a file that is none."""
     path = tmp_path / "c.ckpt"
     bw.fit(bw.trainable(build(MLP)), task(64), epochs=1, checkpoint=path, batch_size=16)
-    with pytest.raises(UsageError, match="checkpoint is of a training of 1 epochs"):
+    with pytest.raises(UsageError, match="another training: epochs 1, not 2"):
         bw.fit(bw.trainable(build(MLP)), task(64), epochs=2, checkpoint=path, batch_size=16)
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(ModelError, match="checkpoint"):

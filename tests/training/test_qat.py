@@ -242,7 +242,8 @@ def test_a_network_that_saw_nothing_is_not_converted():
         ({"ranges": "kl"}, "ranges cannot be"),
         ({"weight_bits": 3}, "3 bits"),
         ({"recipe": "float16"}, "nothing|quantizes"),
-        ({"exclude": (".*",)}, "quantizes nothing"),
+        ({"exclude": (".*",)}, "quantizes nothing|nothing computes"),
+        ({"exclude": ("no_such_node",)}, "matches no node"),
     ],
 )
 def test_choices_that_cannot_be_are_refused(options, match):

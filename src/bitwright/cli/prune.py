@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bitwright.cli.answer import Answer
-from bitwright.cli.options import JsonOption, ModelArgument, PreprocessOption, QuietOption, SamplesOption
-from bitwright.cli.training import (
-    AugmentOption,
-    BatchOption,
-    CheckpointOption,
-    DataOption,
-    DistillOption,
-    EpochsOption,
-    ExcludeOption,
-    HoldoutOption,
-    PatienceOption,
-    RateOption,
-    ThreadsOption,
-    TrainedOutput,
-    Training,
-    TrainingSeed,
-    train_and_save,
-)
+from bitwright.cli.options import JsonOption, ModelArgument, QuietOption
+from bitwright.cli.training import ExcludeOption, TrainedOutput, Training, train_and_save, trains
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,43 +19,32 @@ if TYPE_CHECKING:
 _GROWS = 0.6
 
 
+@trains(epochs=5, learning_rate=1e-3)
 def prune(
     model: ModelArgument,
     output: TrainedOutput,
-    data: DataOption,
+    training: Training,
     sparsity: Annotated[
         float | None, typer.Option(min=0, max=0.999, metavar="SHARE", help="The share of weights that become zero.")
     ] = None,
     block: Annotated[str | None, typer.Option(metavar="RxC", help="Zeros come in blocks of this shape.")] = None,
-    n_m: Annotated[
-        str | None, typer.Option("--n-m", metavar="N:M", help="N of M weights stay, such as 2:4.")
-    ] = None,
+    n_m: Annotated[str | None, typer.Option("--n-m", metavar="N:M", help="N of M weights stay, such as 2:4.")] = None,
     scope: Annotated[
         Literal["layer", "global"], typer.Option(help="The sparsity of each layer, or of all together.")
     ] = "layer",
     keep_operations: Annotated[
         float | None,
         typer.Option(
-            min=0.01, max=1, metavar="SHARE",
+            min=0.01,
+            max=1,
+            metavar="SHARE",
             help="Remove whole channels instead, until so many of the multiplications are left.",
         ),
     ] = None,
-    preprocess: PreprocessOption = None,
-    epochs: EpochsOption = 5,
-    batch_size: BatchOption = 64,
-    learning_rate: RateOption = 1e-3,
-    distill: DistillOption = None,
-    augment: AugmentOption = None,
-    holdout: HoldoutOption = 0.0,
-    patience: PatienceOption = None,
-    checkpoint: CheckpointOption = None,
-    samples: SamplesOption = None,
-    seed: TrainingSeed = 0,
     exclude: ExcludeOption = None,
-    threads: ThreadsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-) -> Answer:  # fmt: skip
+) -> Answer:
     """Prune MODEL while it trains, and write it to OUT."""
     if (keep_operations is not None) + (sparsity is not None) + (n_m is not None) != 1:
         raise UsageError(
@@ -106,11 +78,7 @@ def prune(
         found = bw.sparsity(bw.strip_pruning(network))
         return {"sparsity": found.total.share, "layers": {name: one.share for name, one in found.weights.items()}}
 
-    training = Training(
-        data, epochs, batch_size, learning_rate, distill, augment, holdout, patience, checkpoint, samples, seed,
-        preprocess, threads,
-    )  # fmt: skip
-    return train_and_save(model, Path(output), training, prepared, finish=finish, quiet=quiet)
+    return train_and_save(model, output, training, prepared, finish=finish, quiet=quiet)
 
 
 def _pair(text: str, option: str, between: str, example: str) -> tuple[int, int]:

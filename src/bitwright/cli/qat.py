@@ -7,38 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bitwright.cli.answer import Answer
-from bitwright.cli.options import JsonOption, ModelArgument, PreprocessOption, QuietOption, SamplesOption, TargetOption
-from bitwright.cli.training import (
-    AugmentOption,
-    BatchOption,
-    CheckpointOption,
-    DataOption,
-    DistillOption,
-    EpochsOption,
-    ExcludeOption,
-    HoldoutOption,
-    PatienceOption,
-    RateOption,
-    ThreadsOption,
-    TrainedOutput,
-    Training,
-    TrainingSeed,
-    train_and_save,
-)
+from bitwright.cli.options import JsonOption, ModelArgument, QuietOption, TargetOption
+from bitwright.cli.training import ExcludeOption, TrainedOutput, Training, train_and_save, trains
 from bitwright.formats.suffixes import TFLITE
 
 if TYPE_CHECKING:
     from bitwright.retraining import Network
 
 
+@trains(holdout=0.1)
 def qat(
     model: ModelArgument,
     output: TrainedOutput,
-    data: DataOption,
+    training: Training,
     mode: Annotated[
         Literal["int8", "uint8", "int16x8", "dynamic", "weight-only"], typer.Option(help="What becomes integer.")
     ] = "int8",
     weight_bits: Annotated[Literal["8", "4", "2"], typer.Option(help="Bits of a weight.")] = "8",
+    activation_bits: Annotated[Literal["8", "4"], typer.Option(help="Bits of an activation; 4 for .onnx files.")] = "8",
     per_tensor: Annotated[bool, typer.Option("--per-tensor", help="One scale a weight, not one a channel.")] = False,
     bn: Annotated[
         Literal["frozen", "correct"],
@@ -48,20 +34,9 @@ def qat(
         Literal["ema", "learned"] | None,
         typer.Option(help="Where scales come from: averages, or gradients (by default below 8 bits)."),
     ] = None,
+    delay: Annotated[int, typer.Option(min=0, metavar="N", help="Steps of training before anything is quantized.")] = 0,
     target: TargetOption = None,
-    preprocess: PreprocessOption = None,
-    epochs: EpochsOption = 3,
-    batch_size: BatchOption = 64,
-    learning_rate: RateOption = 1e-4,
-    distill: DistillOption = None,
-    augment: AugmentOption = None,
-    holdout: HoldoutOption = 0.1,
-    patience: PatienceOption = None,
-    checkpoint: CheckpointOption = None,
-    samples: SamplesOption = None,
-    seed: TrainingSeed = 0,
     exclude: ExcludeOption = None,
-    threads: ThreadsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> Answer:
@@ -74,6 +49,8 @@ def qat(
             str(model),
             mode,
             weight_bits=int(weight_bits),
+            activation_bits=int(activation_bits),
+            delay=delay,
             per_channel=not per_tensor,
             bn=bn,
             ranges=ranges,
@@ -81,8 +58,4 @@ def qat(
             exclude=tuple(exclude or ()),
         )
 
-    training = Training(
-        data, epochs, batch_size, learning_rate, distill, augment, holdout, patience, checkpoint, samples, seed,
-        preprocess, threads,
-    )  # fmt: skip
     return train_and_save(model, output, training, prepared, quiet=quiet)

@@ -179,7 +179,7 @@ class _Training:
         network.train()
         if settings.augment is not None:
             batch = Batch({name: settings.augment(x) for name, x in batch.inputs.items()}, batch.labels)
-        loss = self._loss(batch)
+        loss, _ = self._loss(batch)
         if not bool(torch.isfinite(loss)):
             raise UsageError(
                 f"the loss is {loss.item()} at step {step}", next=f"take a learning rate below {settings.learning_rate}"
@@ -189,12 +189,13 @@ class _Training:
         self.optimizer.step()
         return float(loss.detach())
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The loss of a batch, and the outputs."""
         settings, labels = self.settings, batch.labels
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.autocast and self.network.training):
             made = outputs_of(self.network(**batch.inputs))
         if settings.loss is not None:
-            return settings.loss(made[0] if len(made) == 1 else made, labels)
+            return settings.loss(made[0] if len(made) == 1 else made, labels), made
         share = 1.0 if labels is None else 0.5 if settings.distill is None else settings.distill
         loss = torch.zeros((), device=self.device)
         if self.teacher is not None and share > 0:
@@ -205,7 +206,7 @@ class _Training:
             )
         if labels is not None and share < 1:
             loss = loss + (1 - share) * label_loss(made[0], labels, are_probabilities=self.probabilities)
-        return loss
+        return loss, made
 
     @torch.no_grad()
     def _measure(self, table: Table) -> tuple[float, float | None]:
@@ -214,10 +215,11 @@ class _Training:
         total, right, count = 0.0, 0, 0
         for batch in table.in_order(self.settings.batch_size):
             batch = batch.to(self.device)
-            total += float(self._loss(batch)) * len(batch)
+            loss, made = self._loss(batch)
+            total += float(loss) * len(batch)
             count += len(batch)
             if self.classes:
-                right += int(is_correct(outputs_of(self.network(**batch.inputs))[0], batch.labels).sum())
+                right += int(is_correct(made[0], batch.labels).sum())
         return total / count, right / count if self.classes else None
 
     def _judge(self, epoch: Epoch) -> None:
@@ -239,14 +241,21 @@ class _Training:
             "history": self.history.to_json(),
             "best_score": self.best_score,
             "best_state": self.best_state,
-            "epochs": self.settings.epochs,
-            "steps": self.per_epoch,
+            "settings": self._told(),
         }
 
+    def _told(self) -> dict[str, Any]:
+        """What a training that goes on must have as it began."""
+        s = self.settings
+        names = ("epochs", "batch_size", "learning_rate", "weight_decay", "distill", "holdout", "freeze_after", "seed")
+        return {name: getattr(s, name) for name in names} | {"steps of an epoch": self.per_epoch}
+
     def _resume(self, state: dict[str, Any], where: str) -> None:
-        if (state["epochs"], state["steps"]) != (self.settings.epochs, self.per_epoch):
+        now, before = self._told(), state["settings"]
+        if changed := [name for name in now if before.get(name) != now[name]]:
             raise UsageError(
-                f"the checkpoint is of a training of {state['epochs']} epochs of {state['steps']} steps",
+                "the checkpoint is of another training: "
+                + ", ".join(f"{name} {before.get(name)}, not {now[name]}" for name in changed),
                 where=where,
                 next="train as before, or delete it to begin anew",
             )

@@ -67,6 +67,10 @@ def quantization_aware(
         raise UsageError("the network is quantized already", next="prepare the float model, or the pruned network")
     deployed = prepare(written_graph(network))
     placement = place(deployed, recipe, runtime, learned=learned, momentum=momentum)
+    for scope in exclude:
+        if not any(re.search(scope, str(node.name)) for node in deployed.graph):
+            names = ", ".join(str(node.name) for node in deployed.graph)
+            raise UsageError(f"exclude {scope!r} matches no node", next=f"the nodes are {names[:300]}")
     network.quantize_as(placement, delay=delay)
     if bn == "frozen":
         network.freeze_norms()
