@@ -40,7 +40,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {"lenet_300_100": lenet_300_100, 
 #: Of each weight in order: the share that becomes zero, and the values that are left share.
 SPARSITY = {"lenet_300_100": (0.92, 0.9, 0.6), "lenet_5": (0.3, 0.88, 0.94, 0.7)}
 CLUSTERS = {"lenet_300_100": (17, 17, 17), "lenet_5": (65, 33, 17, 17)}
-EPOCHS = {"float": 20, "prune": 25, "share": 5}
+EPOCHS = {"float": 20, "prune": 40, "share": 15}
 
 
 def main() -> None:
@@ -92,7 +92,7 @@ def compressed(name: str, seed: int, train: tuple[Tensor, Tensor], test: tuple[T
     made |= {"pruned_error": error(network, test), "zeros": bw.sparsity(network).total.share}
     counts = dict(zip((f"^{weight}$" for weight in network.weight_names()), CLUSTERS[name], strict=True))
     network = bw.cluster_weights(network, counts, cluster_centroids_init="linear", seed=seed)
-    bw.fit(network, train, epochs=EPOCHS["share"], learning_rate=2e-4, weight_decay=0.0, **options)
+    bw.fit(network, train, epochs=EPOCHS["share"], learning_rate=5e-4, weight_decay=0.0, **options)
     packed = OUT / f"{name}.bwz"
     bw.pack(bw.convert(network), packed)
     again = bw.trainable(str(packed))

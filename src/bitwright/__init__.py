@@ -27,17 +27,14 @@ if TYPE_CHECKING:
     from bitwright.compiling import compile
     from bitwright.errors import BitwrightError
     from bitwright.packing import pack, unpack
-    from bitwright.retraining import (
+    from bitwright.retraining import convert, fit, prepare_qat, trainable
+    from bitwright.slimming import (
         cluster_weights,
-        convert,
-        fit,
-        prepare_qat,
         prune_channels,
         prune_low_magnitude,
         sparsity,
         strip_clustering,
         strip_pruning,
-        trainable,
     )
     from bitwright.training.schedules import ConstantSparsity, PolynomialDecay
 
@@ -74,27 +71,17 @@ __all__ = [
 ]
 
 _ROOMS = dict.fromkeys(__all__, "bitwright.api") | {
-    "BitwrightError": "bitwright.errors",
-    "compile": "bitwright.compiling",
-    "pack": "bitwright.packing",
-    "unpack": "bitwright.packing",
-    **dict.fromkeys(
-        (
-            "cluster_weights",
-            "convert",
-            "fit",
-            "prepare_qat",
-            "prune_channels",
-            "prune_low_magnitude",
-            "sparsity",
-            "strip_clustering",
-            "strip_pruning",
-            "trainable",
-        ),
-        "bitwright.retraining",
-    ),
-    "ConstantSparsity": "bitwright.training.schedules",
-    "PolynomialDecay": "bitwright.training.schedules",
+    name: room
+    for room, names in {
+        "bitwright.errors": "BitwrightError",
+        "bitwright.compiling": "compile",
+        "bitwright.packing": "pack unpack",
+        "bitwright.retraining": "convert fit prepare_qat trainable",
+        "bitwright.slimming": "cluster_weights prune_channels prune_low_magnitude sparsity strip_clustering"
+        " strip_pruning",
+        "bitwright.training.schedules": "ConstantSparsity PolynomialDecay",
+    }.items()
+    for name in names.split()
 }
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import numpy as np
-import onnx_ir as ir
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from slim_networks import images, network_of, optimizer_of, train  # noqa: E402
+
 from bitwright.errors import UsageError  # noqa: E402
-from bitwright.graph.text import parse  # noqa: E402
 from bitwright.training.clustering import cluster_weights, clustered, is_clustered, strip_clustering  # noqa: E402
 from bitwright.training.clusters import Clusters  # noqa: E402
 from bitwright.training.convert import converted  # noqa: E402
@@ -25,7 +24,6 @@ from bitwright.training.weights import Layout, layouts  # noqa: E402
 from bitwright.training.written import written_graph  # noqa: E402
 from bitwright.transforms.pipeline import prepare  # noqa: E402
 
-HEADER = '<ir_version: 10, opset_import: ["": 21]>\n'
 #: Two convolutions and a Gemm; NORM stands for what is behind the first.
 IMAGES = """g (float[N, 4, 6, 6] x, float[8, 4, 3, 3] first_weight, float[8] scale, float[8] shift, float[8] mean,
     float[8] var, float[8, 8, 3, 3] second_weight, float[8] second_bias, float[8, 10] head_weight, float[10] head_bias)
@@ -41,40 +39,6 @@ IMAGES = """g (float[N, 4, 6, 6] x, float[8, 4, 3, 3] first_weight, float[8] sca
 NORMALIZED = IMAGES.replace("NORM", "BatchNormalization (a, scale, shift, mean, var)")
 PLAIN = IMAGES.replace("NORM", "Neg (a)")
 WEIGHTS = ["first.weight", "second.weight", "head.weight"]
-
-
-def network_of(text: str, *, seed: int = 0) -> Network:
-    """A network of a text: its inputs but x become random constants, variances positive ones; _ is a dot."""
-    model, rng = parse(HEADER + text.replace("\n", " ")), np.random.default_rng(seed)
-    for value in list(model.graph.inputs)[1:]:
-        shape = value.shape.numpy()
-        array = rng.standard_normal(shape) / math.sqrt(max(1, math.prod(shape[1:])))
-        array = array**2 + 0.5 if value.name in ("var", "scale") else array
-        value.name = value.name.replace("_", ".")
-        value.const_value = ir.Tensor(array.astype(np.float32), name=value.name)
-        model.graph.inputs.remove(value)
-        model.graph.register_initializer(value)
-    return Network(prepare(model, keep_trainable=True))
-
-
-def images(seed: int, count: int = 4) -> torch.Tensor:
-    return torch.randn((count, 4, 6, 6), generator=torch.Generator().manual_seed(seed))
-
-
-def optimizer_of(network: Network) -> torch.optim.Optimizer:
-    """Momentum and decay, which move weights that have no gradient."""
-    return torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-3)
-
-
-def train(network: Network, steps: int, *, begin: int = 0, optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Towards outputs that it does not give yet."""
-    optimizer = optimizer or optimizer_of(network)
-    network.train()
-    for step in range(begin, begin + steps):
-        loss = (network(images(step)) - 1.0).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
 
 
 def value_counts(network: Network) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -208,6 +209,8 @@ def strip_pruning(network: Network) -> Network:
     Returns:
         The network, changed in place.
     """
+    if any(not int(cast(Tensor, pruner.step)) for pruner in network.pruners):
+        warnings.warn("nothing was pruned: no training step has been since prune_low_magnitude", stacklevel=2)
     del network.pruners[:]
     for name in network.weight_names():
         mask = network.mask_of(name)
