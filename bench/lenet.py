@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,12 +75,13 @@ def compressed(name: str, seed: int, train: tuple[Tensor, Tensor], test: tuple[T
     started = time.perf_counter()
     module = NETWORKS[name]()
     trained = bw.trainable(module, example_inputs=torch.zeros(2, 1, 28, 28))
-    options = {"batch_size": 128, "seed": seed}
+    options: dict[str, Any] = {"batch_size": 128, "seed": seed}
     bw.fit(trained, train, epochs=EPOCHS["float"], learning_rate=2e-3, weight_decay=1e-2, distill=0.0, **options)
     source = bw.convert(trained)
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.onnx"
     source.save(path)
+    options["augment"] = "shift=1"  # what is retrained sees each image a little moved
     made: dict[str, object] = {"network": name, "seed": seed, "float_error": error(trained, test)}
     steps = (len(train[0]) // 128) * EPOCHS["prune"]
     network = bw.trainable(str(path))

@@ -106,7 +106,7 @@ def pruned_int8(bench: Bench, share: float, epochs: int) -> dict[str, Any]:
     """Pruned with PolynomialDecay, then int8 after training."""
     steps = bench.table.steps(64) * epochs
     schedule = bw.PolynomialDecay(0.0, share, 0, int(0.6 * steps), frequency=50)
-    network = bw.prune_low_magnitude(str(bench.source), schedule)
+    network = bw.prune_low_magnitude(str(bench.source), schedule, scope="global")
     bench.fit(network, epochs, 1e-3)
     made = bw.convert(bw.strip_pruning(network))
     pruned, _ = bench.top1(made, f"pruned{round(100 * share)}")
@@ -205,7 +205,7 @@ ROWS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "vgg pruned 50": ("vgg", lambda b: pruned_int8(b, 0.5, 2)),
     "vgg pruned 80": ("vgg", lambda b: pruned_int8(b, 0.8, 4)),
     "resnet20 pruned 50": ("resnet20", lambda b: pruned_int8(b, 0.5, 3)),
-    "resnet20 pruned 80": ("resnet20", lambda b: pruned_int8(b, 0.8, 6)),
+    "resnet20 pruned 80": ("resnet20", lambda b: pruned_int8(b, 0.8, 8)),
     "vgg channels": ("vgg", lambda b: channels(b, 0.5, 10)),
     "vgg deep compression": ("vgg", lambda b: deep_compression(b, 0.93, 17, 8)),
     "resnet20 together": ("resnet20", lambda b: together(b, 0.6, 16, 4)),
