@@ -129,7 +129,7 @@ def _plan_weight(
             block_shape=block_shape,
             symmetric=bool(how.weight_symmetric) or decision.compute is Compute.DYNAMIC,
             method=how.weight_method or "minmax",
-            bits=_weight_bits(storage, how),
+            bits=None if node.op_type == LOOKUP else _weight_bits(storage, how),
         )
     except QuantParamsError as error:
         raise QuantParamsError(error.what, where=f"node {node.name!r}, weight {name!r}", next=error.next) from error
