@@ -13,8 +13,8 @@ import onnx_ir as ir
 
 from bitwright.calibration.collect import Request, collect
 from bitwright.calibration.feeds import Feeds, input_specs
-from bitwright.calibration.files import open_path
-from bitwright.calibration.samples import Samples, open_samples
+from bitwright.calibration.files import open_source
+from bitwright.calibration.samples import Samples
 from bitwright.calibration.statistics import Statistics, observer_of
 from bitwright.errors import StatisticsError, UnsupportedOpError, UsageError
 from bitwright.exporters.onnx.read import from_onnx
@@ -116,7 +116,9 @@ def calibrate(
     recipe = mode if isinstance(mode, Recipe) else recipe_for_mode(mode)
     given = float_model(load(model))
     prepared = prepare(given.graph)
-    data = _open(calibration, prepared, preprocess=preprocess, samples=samples, seed=seed, shard=shard)
+    data = open_source(
+        calibration, input_specs(prepared), preprocess=preprocess, samples=samples, seed=seed, shard=shard
+    )
     runtime = load_target(target or _target_of(given))
     requests = observations(prepared, recipe, runtime)
     seen = collect(prepared, data, requests, method=_method(method, runtime, None), workers=workers, progress=progress)
@@ -237,7 +239,7 @@ def quantize(
     first: list[Feeds] = []
     unmeasured: frozenset[str] = frozenset()
     if asked.needs_calibration and statistics is None and calibration is not None:
-        data = _open(calibration, prepared, preprocess=preprocess, samples=samples, seed=seed)
+        data = open_source(calibration, input_specs(prepared), preprocess=preprocess, samples=samples, seed=seed)
         requests = observations(prepared, asked, runtime)
         statistics = _watch(prepared, data, requests, method, workers, progress, first)
         if default_ranges is None:
@@ -318,7 +320,11 @@ def compare(
         threads: threads of ONNX Runtime while timed.
     """
     left, right = load(a), load(b)
-    opened = None if data is None else _open(data, left.graph, preprocess=preprocess, samples=samples, seed=seed)
+    opened = (
+        None
+        if data is None
+        else open_source(data, input_specs(left.graph), preprocess=preprocess, samples=samples, seed=seed)
+    )
     sizes = tuple(None if m.source is None or m.report is not None else file_bytes(m.source) for m in (left, right))
     return compare_models(
         left,
@@ -456,17 +462,6 @@ def _warnings(given: Model, recipe: Recipe, nodes: Sequence[ir.Node]) -> list[st
     if given.plan is None:
         return unmatched
     return [f"weights came as {given.plan.mode} and are rounded a second time: start from the float model", *unmatched]
-
-
-def _open(source: Any, graph: ir.Model, *, preprocess: str | None, **options: Any) -> Samples:
-    inputs = input_specs(graph)
-    if isinstance(source, str | os.PathLike):
-        return open_path(os.fspath(source), inputs, preprocess=preprocess, **options)
-    if preprocess is not None:
-        raise UsageError("preprocess is for files of images or arrays", next="give samples as the model takes them")
-    shard = options.pop("shard", (0, 1))
-    opened = open_samples(source, inputs, **options)
-    return opened if shard == (0, 1) else opened.shard(*shard)
 
 
 def _watch(

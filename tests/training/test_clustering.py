@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from slim_networks import images, network_of, optimizer_of, train  # noqa: E402
 
 from bitwright.errors import UsageError  # noqa: E402
-from bitwright.training.clustering import cluster_weights, clustered, is_clustered, strip_clustering  # noqa: E402
+from bitwright.training.clustering import cluster_weights, clustered, strip_clustering  # noqa: E402
 from bitwright.training.clusters import Clusters  # noqa: E402
 from bitwright.training.convert import converted  # noqa: E402
 from bitwright.training.kmeans import INITS  # noqa: E402
@@ -130,7 +130,7 @@ def test_cluster_per_channel_gives_each_output_its_values(layer):
     outputs = layouts(network.graph)["w"].matrix(weight)
     assert {4} == {len(row.unique()) for row in outputs}
     assert len(weight.unique()) > 4
-    assert not is_clustered(network)
+    assert not network.nodes_of_shared()
 
 
 def test_cluster_counts_may_differ_by_layer():
@@ -206,7 +206,7 @@ def test_clusters_of_many_values_have_wide_indices():
 def test_quantization_aware_training_keeps_clusters():
     """With one scale a weight there are as many integers at most; they train, and the converted model has them."""
     network = cluster_weights(pruned(NORMALIZED), 8)
-    assert is_clustered(network)
+    assert network.nodes_of_shared()
     quantization_aware(network, per_channel=False)
     centroids = {name: network.shared(name).centroids.detach().clone() for name in WEIGHTS}
     train(network, 4)
@@ -277,7 +277,7 @@ def test_strip_clustering_frees_the_weights():
     assert torch.equal(expected, network(images(9)))
     assert set(WEIGHTS) <= {name for name, _ in network.named_parameters()}
     assert not any("centroids" in name for name in network.state_dict())
-    assert not is_clustered(network)
+    assert not network.nodes_of_shared()
     train(network, 2)
     assert min(value_counts(network).values()) > 4
 

@@ -185,6 +185,14 @@ def test_calibration_gives_the_first_ranges():
     ]
 
 
+def test_calibration_takes_a_path_as_everywhere(tmp_path):
+    """A file of samples gives the ranges that its array gives."""
+    x = inputs_of(build(MLP), 64)
+    np.save(tmp_path / "x.npy", x)
+    plans = [bw.convert(bw.prepare_qat(build(MLP), calibration=data)).plan for data in (x, str(tmp_path / "x.npy"))]
+    assert plans[0].to_json() == plans[1].to_json()
+
+
 def test_correction_gives_the_outputs_of_batch_statistics():
     """While batches are normalized by their own statistics, folded weights give what unfolded ones would."""
     model = build(CNN)

@@ -27,6 +27,28 @@ ARRAYS = (".npy", ".npz")
 _FUNCTION = re.compile(r"(?P<file>.+\.py):(?P<function>\w+)")
 
 
+def open_source(
+    source: Any,
+    inputs: Sequence[InputSpec],
+    *,
+    preprocess: str | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+    shard: tuple[int, int] = (0, 1),
+) -> Samples:
+    """Samples from a path, or from any object that `open_samples` takes. Arguments as `open_path` has them.
+
+    Raises:
+        UsageError: preprocessing of what is not read from files.
+        SampleError: as `open_path` and `open_samples`.
+    """
+    if isinstance(source, str | os.PathLike):
+        return open_path(source, inputs, preprocess=preprocess, samples=samples, seed=seed, shard=shard)
+    if preprocess is not None:
+        raise UsageError("preprocess is for files of images or arrays", next="give samples as the model takes them")
+    return open_samples(source, inputs, samples=samples, seed=seed).shard(*shard)
+
+
 def open_path(
     path: str | os.PathLike[str],
     inputs: Sequence[InputSpec],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,9 @@ import torch
 from torch import Tensor
 
 from bitwright.calibration.feeds import InputSpec
-from bitwright.calibration.files import open_path
-from bitwright.calibration.samples import Samples, open_samples
-from bitwright.errors import SampleError, UsageError
+from bitwright.calibration.files import open_source
+from bitwright.calibration.samples import Samples
+from bitwright.errors import SampleError
 
 #: Samples are held in memory up to so many bytes.
 MOST_BYTES = 8 << 30
@@ -103,15 +102,7 @@ def open_table(
     """
     if isinstance(source, Table):
         return source
-    if isinstance(source, Samples):
-        opened = source
-    elif isinstance(source, str | os.PathLike):
-        opened = open_path(os.fspath(source), inputs, preprocess=preprocess, samples=samples, seed=seed)
-    elif preprocess is not None:
-        raise UsageError("preprocess is for files of images or arrays", next="give samples as the model takes them")
-    else:
-        opened = open_samples(source, inputs, samples=samples, seed=seed)
-    return _table_of(opened)
+    return _table_of(open_source(source, inputs, preprocess=preprocess, samples=samples, seed=seed))
 
 
 def _table_of(opened: Samples) -> Table:

@@ -124,12 +124,6 @@ def clustered(
     return Clusters(centroids, layout.restored(chosen), has_zero=has_zero, layout=layout)
 
 
-def is_clustered(network: Network) -> bool:
-    """Whether a weight shares values over all its channels, so that quantization leaves them as few with one scale."""
-    shared = (network.shared(name) for name in network.weight_names())
-    return any(isinstance(one, Clusters) and one.layout is None for one in shared)
-
-
 def strip_clustering(network: Network) -> Network:
     """End clustering: weights have the values they shared, and train one by one from now on.
 

@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 from bitwright.errors import UsageError
 from bitwright.graph.constants import array_of
 from bitwright.training.placement import Placement
-from bitwright.training.places import Place, hold, key_of, torch_of
+from bitwright.training.places import Place, hold, key_of
 from bitwright.training.quantizers import ActivationQuantizer, WeightQuantizer, with_all_scales
 from bitwright.training.steps import make_steps, quantized_name, steps_name, trained_constants
 
@@ -51,7 +51,7 @@ class Network(nn.Module):
         for value in graph.graph.initializers.values():
             array, name = array_of(value), str(value.name)
             if array is not None and array.dtype.kind not in "OSU":
-                self._places[name] = hold(self, name, torch_of(array), trained=name in trained)
+                self._places[name] = hold(self, name, torch.tensor(array), trained=name in trained)
 
     # What it is
 
@@ -142,7 +142,7 @@ class Network(nn.Module):
 
     def mask_of(self, name: str) -> nn.Module | None:
         """The mask that a constant is read through."""
-        return dict(self._masks.items()).get(key_of(name))
+        return self._masks._modules.get(key_of(name))
 
     def share(self, name: str, shared: nn.Module | None) -> None:
         """Take a constant from shared values from now on; it is no parameter any more.
@@ -164,7 +164,7 @@ class Network(nn.Module):
 
     def shared(self, name: str) -> nn.Module | None:
         """What gives a constant its shared values."""
-        return dict(self._shared.items()).get(key_of(name))
+        return self._shared._modules.get(key_of(name))
 
     def nodes_of_shared(self) -> list[str]:
         """The nodes whose weights share values over the whole tensor."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 #: What every dictionary of modules has itself.
@@ -83,8 +82,3 @@ def key_of(name: str) -> str:
     """A name as a key of modules: without dots, and none of what modules have themselves."""
     key = name.replace(".", "/")
     return f"{key}/" if hasattr(_NO_MODULES, key) else key
-
-
-def torch_of(array: object) -> Tensor:
-    """A copy of a numpy array as a tensor."""
-    return torch.tensor(array)

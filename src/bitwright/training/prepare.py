@@ -10,7 +10,7 @@ import torch
 
 from bitwright.calibration.collect import collect
 from bitwright.calibration.feeds import input_specs
-from bitwright.calibration.samples import open_samples
+from bitwright.calibration.files import open_source
 from bitwright.errors import UsageError
 from bitwright.quantization.planner import observations
 from bitwright.quantization.recipe import Entry, How, Recipe, recipe_for_mode
@@ -75,7 +75,7 @@ def quantization_aware(
     if bn == "frozen":
         network.freeze_norms()
     if calibration is not None and recipe.needs_calibration:
-        samples = open_samples(calibration, input_specs(deployed))
+        samples = open_source(calibration, input_specs(deployed))
         chosen = method or ("mse" if learned else runtime.calibration_method)
         seen = collect(deployed, samples, observations(deployed, recipe, runtime), method=chosen)
         with torch.no_grad():
