@@ -63,8 +63,8 @@ def test_reference_gives_the_integers_of_litert(name):
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     """Sixteen training images, f32[16,3,32,32], normalized by and large."""
-    from bitwright.api import open_path
     from bitwright.calibration.feeds import InputSpec
+    from bitwright.calibration.files import open_path
 
     spec = InputSpec("image", np.dtype(np.float32), (None, 3, 32, 32))
     opened = open_path(
