@@ -204,7 +204,7 @@ ROWS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "resnet20 w4": ("resnet20", lambda b: qat_4bit(b, per_channel=True, epochs=3, labels=0.5)),
     "resnet20 w4, no labels": ("resnet20", lambda b: qat_4bit(b, per_channel=True, epochs=3)),
     "vgg pruned 50": ("vgg", lambda b: pruned_int8(b, 0.5, 2)),
-    "vgg pruned 80": ("vgg", lambda b: pruned_int8(b, 0.8, 4)),
+    "vgg pruned 80": ("vgg", lambda b: pruned_int8(b, 0.8, 6)),
     "resnet20 pruned 50": ("resnet20", lambda b: pruned_int8(b, 0.5, 3)),
     "resnet20 pruned 80": ("resnet20", lambda b: pruned_int8(b, 0.8, 8)),
     "vgg channels": ("vgg", lambda b: channels(b, 0.5, 10)),
