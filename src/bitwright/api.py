@@ -65,19 +65,36 @@ __all__ = [
 Progress = Callable[[int, int | None], None]
 
 
-def load(source: Any, *, example_inputs: Any = None) -> Model:
+def load(
+    source: Any,
+    *,
+    example_inputs: Any = None,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    signature: str | None = None,
+    tags: Sequence[str] | None = None,
+) -> Model:
     """Read a model.
 
     Args:
-        source: path of a .onnx, .tflite or .bwz file or .pt2 program, onnx.ModelProto, onnx_ir.Model, torch.nn.Module;
-            a Model is given back as it is.
-        example_inputs: for an nn.Module, what its forward takes.
+        source: path of a .onnx, .tflite, .bwz, .keras, .h5 or .pb file, a .pt2 program or a SavedModel's folder;
+            onnx.ModelProto, onnx_ir.Model, torch.nn.Module, keras.Model, a concrete function or GraphDef of
+            TensorFlow; an object whose `__bitwright__()` gives a Model. A Model is given back as it is.
+        example_inputs: for an nn.Module or a subclassed Keras model, what it is called with.
+        inputs: for a GraphDef, names of the nodes that are fed; what lies before them is left out.
+        outputs: for a GraphDef, names of the nodes that are wanted; for a SavedModel, outputs of its signature.
+        signature: for a SavedModel; "serving_default" by default.
+        tags: for a SavedModel; "serve" by default.
 
     Raises:
         ModelError: it cannot be read; says why, and what reads it.
-        UnsupportedOpError: operators of a .tflite file that have no counterpart in ONNX, all of them.
+        UnsupportedOpError: operators of a TensorFlow graph or .tflite file without a counterpart in ONNX: all of them.
+        MissingDependencyError: what reads it is not installed.
+        UsageError: arguments that this kind of model has no use for.
     """
-    return read_model(source, example_inputs=example_inputs)
+    return read_model(
+        source, example_inputs=example_inputs, inputs=inputs, outputs=outputs, signature=signature, tags=tags
+    )
 
 
 def calibrate(

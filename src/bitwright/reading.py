@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 IDENTIFIER = b"TFL3"
 
 
-def read_model(source: Any, *, example_inputs: Any = None) -> Model:
+def read_model(source: Any, **options: Any) -> Model:
     """A Model of a path or an object; QDQ pairs and integer tensors become its plan.
 
     Args:
         source: as `api.load` takes.
-        example_inputs: for an nn.Module.
+        options: of `importers.load.load_graph`.
 
     Raises:
         ModelError: it cannot be read.
@@ -41,6 +41,9 @@ def read_model(source: Any, *, example_inputs: Any = None) -> Model:
 
     if isinstance(source, Model):
         return source
+    if hasattr(source, "__bitwright__"):
+        made: Model = source.__bitwright__()
+        return made
     if is_tflite(source):
         from bitwright.lowering.raise_program import raise_program
 
@@ -49,13 +52,17 @@ def read_model(source: Any, *, example_inputs: Any = None) -> Model:
         return _with_port_types(Model(raised, plan, os.fspath(source), file_program=program))
     from bitwright.exporters.onnx.read import from_onnx
 
-    graph, path = read_graph(source, example_inputs=example_inputs)
+    graph, path = read_graph(source, **options)
     graph, plan = from_onnx(graph.clone() if graph is source else graph)
     return _with_port_types(Model(graph, plan, path))
 
 
-def read_graph(source: Any, *, example_inputs: Any = None) -> tuple[ir.Model, str | None]:
+def read_graph(source: Any, **options: Any) -> tuple[ir.Model, str | None]:
     """What `importers.load.load_graph` gives, of a packed ONNX model as well.
+
+    Args:
+        source: as it takes.
+        options: its own.
 
     Raises:
         ModelError: it cannot be read.
@@ -63,7 +70,7 @@ def read_graph(source: Any, *, example_inputs: Any = None) -> tuple[ir.Model, st
     from bitwright.importers.load import load_graph
 
     if not is_bwz(source):
-        return load_graph(source, example_inputs=example_inputs)
+        return load_graph(source, **options)
     import onnx
 
     from bitwright.formats.bwz.read import open_bwz

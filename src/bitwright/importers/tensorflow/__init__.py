@@ -1,0 +1,1 @@
+"""TensorFlow's and Keras's models -> Graph, through frozen GraphDefs and tf2onnx. Imported when called."""

@@ -1,0 +1,100 @@
+"""A frozen TensorFlow graph -> Graph, by tf2onnx."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import onnx_ir as ir
+
+from bitwright.errors import ModelError, UnsupportedOpError
+from bitwright.importers.onnx_file import load_onnx
+from bitwright.importers.tensorflow.frameworks import import_extra, import_tensorflow, quiet
+from bitwright.importers.tensorflow.graph_def import Frozen
+
+#: The newest operator set that tf2onnx writes.
+OPSET = 18
+#: Nodes of TensorFlow 1's loops.
+_LOOP = frozenset({"Enter", "Exit", "Switch", "Merge", "NextIteration", "LoopCond"})
+_STANDARD = frozenset({"", "ai.onnx"})
+
+
+def to_graph(frozen: Frozen, where: str | None) -> ir.Model:
+    """The graph in ONNX's vocabulary; ports are called what the frozen graph's `names` say.
+
+    Raises:
+        UnsupportedOpError: operators without a counterpart in ONNX, all of them.
+        ModelError: tf2onnx cannot convert the graph.
+        MissingDependencyError: tf2onnx is not installed.
+    """
+    tf = import_tensorflow()
+    with quiet():
+        tfonnx = import_extra("tf2onnx.tfonnx", "TensorFlow models")
+        optimizer = import_extra("tf2onnx.optimizer", "TensorFlow models")
+        try:
+            with tf.Graph().as_default() as graph:
+                tf.import_graph_def(frozen.graph_def, name="")
+                converted = tfonnx.process_tf_graph(
+                    graph,
+                    continue_on_error=True,
+                    opset=OPSET,
+                    input_names=list(frozen.inputs),
+                    output_names=list(frozen.outputs),
+                    tensors_to_rename=dict(frozen.names),
+                    initialized_tables=frozen.tables,
+                )
+                model = optimizer.optimize_graph(converted, catch_errors=True).make_model("bitwright")
+        except Exception as error:
+            raise ModelError(
+                f"tf2onnx cannot convert the graph: {_reason(error)}",
+                where=where,
+                next="try `python -m tf2onnx.convert` by itself; inputs= and outputs= cut a .pb to the part that matters",
+            ) from error
+    _refuse_unknown(model, where)
+    return load_onnx(model)
+
+
+def _refuse_unknown(model: Any, where: str | None) -> None:
+    """Refuse what tf2onnx left as TensorFlow's operators."""
+    import onnx
+
+    found: dict[str, list[str]] = {}
+    for node in _nodes(model.graph):
+        if node.domain in _STANDARD and not onnx.defs.has(node.op_type, OPSET):
+            found.setdefault(node.op_type, []).append(node.name)
+    if not found:
+        return
+    kinds = ", ".join(f"{kind} ({len(names)})" for kind, names in sorted(found.items()))
+    first = next(iter(found.values()))[0]
+    if _LOOP & set(found):
+        raise UnsupportedOpError(
+            f"the graph holds a loop that is not an LSTM or GRU as TensorFlow writes them: {kinds}",
+            where=f"{where or 'the graph'}, node {first!r}",
+            next="give inputs= and outputs= behind or before the loop, or export the model with unroll=True",
+        )
+    raise UnsupportedOpError(
+        f"operators of TensorFlow without a counterpart in ONNX: {kinds}",
+        where=f"{where or 'the graph'}, node {first!r}",
+        next="cut them away: inputs= and outputs= name the nodes between which the network lies",
+    )
+
+
+def _nodes(graph: Any) -> list[Any]:
+    """All nodes, those of inner graphs too."""
+    found = []
+    for node in graph.node:
+        found.append(node)
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                found += _nodes(inner) if inner.node else []
+    return found
+
+
+def _reason(error: Exception) -> str:
+    """The line of an error that says most.
+
+    >>> _reason(ValueError("\\n  bad shape   of x\\nmore"))
+    'bad shape of x'
+    """
+    lines = [re.sub(r"\s+", " ", line).strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,234 @@
+"""Keras models, in files and in memory, of Keras 3 on any backend and of tf_keras -> frozen graphs or ONNX."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from bitwright.errors import BitwrightError, ModelError, UsageError
+from bitwright.importers.onnx_file import load_onnx
+from bitwright.importers.tensorflow.convert import to_graph
+from bitwright.importers.tensorflow.frameworks import import_extra, import_tensorflow, quiet
+from bitwright.importers.tensorflow.functions import frozen_function
+from bitwright.importers.torch_module import load_torch
+
+
+def read_keras(path: Path) -> Any:
+    """The model of a .keras or .h5 file.
+
+    Files of Keras 2 that Keras 3 cannot read are read by tf_keras.
+
+    Raises:
+        ModelError: it cannot be read.
+        MissingDependencyError: Keras, or tf_keras where it is needed, is not installed.
+    """
+    if not path.is_file():
+        raise ModelError("the model file does not exist", where=str(path), next="check the path")
+    import_tensorflow()
+    keras = import_extra("keras", "Keras models")
+    try:
+        with quiet():
+            return keras.models.load_model(path, compile=False)
+    except Exception as error:  # whatever a layer's constructor raises on a config that it does not know
+        if path.suffix.lower() == ".keras":
+            raise _unreadable(path, error) from error
+        first = error
+    legacy = import_extra("tf_keras", f"Keras 2 files such as {path.name!r}")
+    try:
+        with quiet():
+            return legacy.models.load_model(path, compile=False)
+    except Exception as error:
+        raise _unreadable(path, error) from first
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"Keras cannot read the file: {str(error).strip().splitlines()[0][:300] if str(error).strip() else error!r}",
+        where=str(path),
+        next="a file of weights alone is no model; a model of your own layers is given in memory instead of its file",
+    )
+
+
+def keras_graph(model: Any, example_inputs: Any, where: str | None) -> ir.Model:
+    """A Keras model as a graph; its inputs and outputs are called as Keras calls them.
+
+    Args:
+        model: keras.Model or tf_keras.Model, built.
+        example_inputs: what a subclassed model takes: arrays, a list, or a dict by name.
+        where: its file.
+
+    Raises:
+        ModelError: it cannot be converted.
+        UsageError: a subclassed model of unknown inputs.
+    """
+    backend = _backend(model)
+    if backend == "tensorflow":
+        return _through_tensorflow(model, example_inputs, where)
+    if backend == "torch":
+        return _through_torch(model, example_inputs, where)
+    return _exported(model, where)
+
+
+def _backend(model: Any) -> str:
+    if type(model).__mro__[-2].__module__.startswith("tensorflow") or _is_legacy(model):
+        return "tensorflow"
+    keras = import_extra("keras", "Keras models")
+    return str(keras.backend.backend())
+
+
+def _is_legacy(model: Any) -> bool:
+    return any(cls.__module__.split(".")[0] == "tf_keras" for cls in type(model).__mro__)
+
+
+def _through_tensorflow(model: Any, example_inputs: Any, where: str | None) -> ir.Model:
+    tf = import_tensorflow()
+    structure = _structure(tf, model, example_inputs, where)
+    flat = tf.nest.flatten(structure)
+
+    def call(*tensors: Any) -> Any:
+        return model(tf.nest.pack_sequence_as(structure, tensors), training=False)
+
+    try:
+        with quiet():
+            function = tf.function(call, autograph=False).get_concrete_function(*flat)
+    except Exception as error:
+        raise ModelError(
+            f"Keras cannot trace the model: {str(error).strip().splitlines()[0][:300]}",
+            where=where,
+            next="call it once on an example of its inputs, and give example_inputs",
+        ) from error
+    results = len([tensor for tensor in function.outputs if tensor.dtype != tf.resource])
+    names = ([spec.name for spec in flat], output_names(model, results))
+    return to_graph(frozen_function(tf, function, where, names=names), where)
+
+
+def _structure(tf: Any, model: Any, example_inputs: Any, where: str | None) -> Any:
+    """What the model is called with, as TensorSpecs."""
+    if example_inputs is None and getattr(model, "inputs", None):
+        names = input_names(model)
+        specs = [
+            tf.TensorSpec(tuple(t.shape), t.dtype, name=name) for t, name in zip(model.inputs, names, strict=True)
+        ]
+        like = getattr(model, "_inputs_struct", None)
+        if like is None:  # tf_keras
+            like = getattr(model, "_nested_inputs", specs if len(specs) > 1 else specs[0])
+        return tf.nest.pack_sequence_as(like, specs) if tf.nest.is_nested(like) else specs[0]
+    if example_inputs is None:
+        return _structure_of_built(tf, model, where)
+    counter = iter(range(10_000))
+
+    def spec(value: Any) -> Any:
+        import numpy as np
+
+        array = np.asarray(value)
+        index = next(counter)
+        shape = (None, *array.shape[1:]) if array.ndim else ()
+        return tf.TensorSpec(shape, array.dtype, name="input" if index == 0 else f"input_{index}")
+
+    structure = tf.nest.map_structure(spec, example_inputs)
+    if isinstance(structure, dict):
+        structure = {key: tf.TensorSpec(value.shape, value.dtype, name=key) for key, value in structure.items()}
+    return structure
+
+
+def _structure_of_built(tf: Any, model: Any, where: str | None) -> Any:
+    """Of a subclassed model that was called or built: the shape that it saw, its batch free."""
+    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    shape = next(iter(shapes.values())) if len(shapes) == 1 else None
+    if shape is None and hasattr(model, "save_spec"):  # tf_keras keeps what it was called with
+        spec = model.save_spec(dynamic_batch=True)
+        if spec is not None and len(spec[0]) == 1 and isinstance(spec[0][0], tf.TensorSpec):
+            return tf.TensorSpec(spec[0][0].shape, spec[0][0].dtype, name="input")
+    if not isinstance(shape, tuple | list) or any(isinstance(size, tuple | list | dict) for size in shape):
+        raise UsageError(
+            "the inputs of a subclassed model are not known before it is called",
+            where=where or type(model).__name__,
+            next="give example_inputs: an array, a list of arrays, or a dict by name",
+        )
+    return tf.TensorSpec((None, *shape[1:]), getattr(model, "compute_dtype", "float32"), name="input")
+
+
+def _through_torch(model: Any, example_inputs: Any, where: str | None) -> ir.Model:
+    """On its torch backend a Keras model is an nn.Module."""
+    import numpy as np
+
+    keras = import_extra("keras", "Keras models")
+    if example_inputs is None:
+        if not getattr(model, "inputs", None):
+            shape = next(iter((getattr(model, "_build_shapes_dict", None) or {}).values()), None)
+            if not isinstance(shape, tuple | list):
+                raise UsageError(
+                    "the inputs of a subclassed model are not known before it is called",
+                    where=where or type(model).__name__,
+                    next="give example_inputs",
+                )
+            example_inputs = np.zeros([size or 2 for size in shape], model.compute_dtype)
+        else:
+            made = [np.zeros([size or 2 for size in t.shape], t.dtype) for t in model.inputs]
+            example_inputs = made[0] if len(made) == 1 else made
+    tensors = keras.tree.map_structure(lambda x: keras.ops.convert_to_tensor(x), example_inputs)
+    graph = load_torch(model, tensors if isinstance(tensors, dict) else (tensors,))
+    names = input_names(model) if getattr(model, "inputs", None) else []
+    _rename(graph.graph.inputs, names)
+    _rename(graph.graph.outputs, output_names(model, len(graph.graph.outputs)))
+    return graph
+
+
+def _exported(model: Any, where: str | None) -> ir.Model:
+    """On other backends (JAX): what Keras itself exports."""
+    import onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        try:
+            with quiet():
+                model.export(path, format="onnx", verbose=False)
+            return load_onnx(onnx.load(path))
+        except BitwrightError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"Keras cannot export the model: {str(error).strip().splitlines()[0][:300]}",
+                where=where,
+                next="save it as .keras and load the file, which is read on the tensorflow backend",
+            ) from error
+
+
+def input_names(model: Any) -> list[str]:
+    """As Keras calls them, each once."""
+    named = getattr(model, "input_names", None)
+    return unique([str(name) for name in named or [tensor.name for tensor in model.inputs]])
+
+
+def output_names(model: Any, count: int) -> list[str]:
+    """As Keras calls them, each once; `output_0` and so on of a subclassed model."""
+    named = [str(name) for name in getattr(model, "output_names", None) or ()]
+    taken = set(input_names(model)) if getattr(model, "inputs", None) else set()
+    named = named if len(named) == count else [f"output_{index}" for index in range(count)]
+    return [f"{name}_output" if name in taken else name for name in unique(named)]
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, repeated ones numbered.
+
+    >>> unique(["x", "y", "x"])
+    ['x', 'y', 'x_1']
+    """
+    found: list[str] = []
+    for name in names:
+        count, made = 0, name
+        while made in found:
+            count += 1
+            made = f"{name}_{count}"
+        found.append(made)
+    return found
+
+
+def _rename(values: Sequence[ir.Value], names: Sequence[str]) -> None:
+    if len(values) == len(names):
+        for value, name in zip(values, names, strict=True):
+            value.name = name
