@@ -20,6 +20,8 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 BORDERS = {
     "torch": {"importers", "training"},
     "tensorflow": {"importers"},
+    "tf2onnx": {"importers"},
+    "keras": {"importers", "compat"},
     "ai_edge_litert": {"runtime"},
     "tflite": {"formats"},
     "flatbuffers": {"formats"},

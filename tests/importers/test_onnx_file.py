@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from bitwright.errors import ModelError, UsageError
+from bitwright.errors import UsageError
 from bitwright.graph.text import parse
 from bitwright.importers.load import load_graph
 from bitwright.importers.onnx_file import load_onnx
@@ -132,32 +132,6 @@ def test_load_onnx_takes_the_long_name_of_the_onnx_domain() -> None:
     proto.opset_import[0].domain = "ai.onnx"
 
     assert load_onnx(proto).opset_imports == {"": 21}
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "part"),
-    [
-        pytest.param("m.h5", b"\x89HDF", "Keras", id="keras-h5"),
-        pytest.param("m.keras", b"PK", "Keras", id="keras"),
-        pytest.param("m.model", b"\x89HDF\r\n", "Keras", id="keras-by-content"),
-        pytest.param("m.pb", b"x", "TensorFlow graph", id="graphdef"),
-        pytest.param("folder", None, "SavedModel", id="saved-model"),
-    ],
-)
-def test_load_graph_names_what_converts_other_formats(name: str, data: bytes | None, part: str, tmp_path: Path) -> None:
-    """Formats that are not read yet are named, with the converter to ONNX."""
-    path = tmp_path / name
-    if data is None:
-        path.mkdir()
-        (path / "saved_model.pb").write_bytes(b"x")
-    else:
-        path.write_bytes(data)
-
-    with pytest.raises(ModelError, match=part) as caught:
-        load_graph(path)
-
-    assert caught.value.where == str(path)
-    assert "tf2onnx" in str(caught.value.next)
 
 
 def test_load_graph_reads_onnx_under_any_name(tmp_path: Path) -> None:

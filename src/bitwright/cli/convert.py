@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from bitwright.cli.answer import Answer
-from bitwright.cli.options import InputTypeOption, JsonOption, ModelArgument, OutputTypeOption, QuietOption
+from bitwright.cli.options import (
+    InputsOption,
+    InputTypeOption,
+    JsonOption,
+    ModelArgument,
+    OutputsOption,
+    OutputTypeOption,
+    QuietOption,
+    SignatureOption,
+    reading,
+)
 from bitwright.cli.output import check_output
 from bitwright.errors import UsageError
 from bitwright.formats.suffixes import MODEL_SUFFIXES, TFLITE
@@ -20,6 +30,9 @@ def convert(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Where the model goes: .onnx or .tflite.")],
     input_type: InputTypeOption = None,
     output_type: OutputTypeOption = None,
+    inputs: InputsOption = None,
+    outputs: OutputsOption = None,
+    signature: SignatureOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> Answer:
@@ -30,7 +43,7 @@ def convert(
 
     from bitwright.api import load, load_plain
 
-    loaded = load(str(model)).with_ports(input_type, output_type)
+    loaded = load(str(model), **reading(inputs, outputs, signature)).with_ports(input_type, output_type)
     if output.suffix.lower() == TFLITE:
         kinds = Counter(operator.kind for operator in loaded.to_program().operators)
     else:

@@ -10,16 +10,20 @@ import typer
 from bitwright.cli.answer import Answer
 from bitwright.cli.options import (
     CalibrationOption,
+    InputsOption,
     InputTypeOption,
     JsonOption,
     MethodOption,
     ModelArgument,
+    OutputsOption,
     OutputTypeOption,
     PreprocessOption,
     QuietOption,
     SamplesOption,
     SeedOption,
+    SignatureOption,
     TargetOption,
+    reading,
 )
 from bitwright.cli.output import check_output
 from bitwright.cli.progress import progress_bar
@@ -91,6 +95,9 @@ def quantize(
             metavar="MIN,MAX", help="The range of activations that calibration did not see; then it may be left out."
         ),
     ] = None,
+    inputs: InputsOption = None,
+    outputs: OutputsOption = None,
+    signature: SignatureOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> Answer:
@@ -144,7 +151,7 @@ def quantize(
         options["mode"] = mode
     else:
         options["recipe"] = _read_recipe(recipe)
-    loaded = bw.load(str(model))
+    loaded = bw.load(str(model), **reading(inputs, outputs, signature))
     if input_stats:
         options["input_stats"] = _input_stats(input_stats, [str(value.name) for value in loaded.graph.graph.inputs])
     with progress_bar("calibrating", shown=not quiet) as progress:

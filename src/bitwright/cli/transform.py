@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bitwright.cli.answer import Answer
-from bitwright.cli.options import JsonOption, QuietOption
+from bitwright.cli.options import JsonOption, QuietOption, names
 from bitwright.cli.output import check_output
 from bitwright.errors import UsageError
 from bitwright.formats.suffixes import MODEL_SUFFIXES
@@ -44,17 +44,13 @@ def transform(
 
     loaded = load_plain(str(model))
     before = sum(1 for _ in loaded.graph.graph)
-    result = apply_transforms(loaded.graph, transforms, inputs=_names(inputs), outputs=_names(outputs))
+    result = apply_transforms(loaded.graph, transforms, inputs=names(inputs), outputs=names(outputs))
     after = sum(1 for _ in result.model.graph)
     written = [str(path) for path in transformed(result.model, loaded).save(output)]
     steps = [{"name": step.name, "modified": step.modified, "message": step.message} for step in result.steps]
     data = {"output": written, "nodes": {"before": before, "after": after}, "steps": steps}
     told = [f"{step.name}: {step.message or ('done' if step.modified else 'nothing to do')}" for step in result.steps]
     return Answer(data, None if quiet else "\n".join([*told, f"{output}: {before} nodes -> {after}"]))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _list() -> Answer:

@@ -17,6 +17,7 @@ from bitwright.importers.opset import to_current_opset, to_oldest_container
 from bitwright.importers.tensorflow.kinds import kind_of
 from bitwright.importers.torch_module import PICKLE_SUFFIXES, is_torch, load_torch
 
+
 def load_graph(
     source: Any,
     *,
@@ -64,7 +65,7 @@ def load_graph(
     if not isinstance(source, str | os.PathLike):
         raise UsageError(
             f"a model cannot be read from {type(source).__name__!r}",
-            next="give a path, an onnx.ModelProto, an onnx_ir.Model, a keras.Model, or a torch.nn.Module with example_inputs",
+            next="give a path, an onnx.ModelProto or onnx_ir.Model, a keras.Model, or an nn.Module with example_inputs",
         )
     path = Path(source)
     shown = os.fspath(source)

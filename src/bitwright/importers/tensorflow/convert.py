@@ -48,7 +48,7 @@ def to_graph(frozen: Frozen, where: str | None) -> ir.Model:
             raise ModelError(
                 f"tf2onnx cannot convert the graph: {_reason(error)}",
                 where=where,
-                next="try `python -m tf2onnx.convert` by itself; inputs= and outputs= cut a .pb to the part that matters",
+                next="try `python -m tf2onnx.convert` by itself; inputs= and outputs= cut a .pb to what matters",
             ) from error
     _refuse_unknown(model, where)
     return load_onnx(model)
@@ -91,9 +91,9 @@ def _nodes(graph: Any) -> list[Any]:
 
 
 def _reason(error: Exception) -> str:
-    """The line of an error that says most.
+    r"""The line of an error that says most.
 
-    >>> _reason(ValueError("\\n  bad shape   of x\\nmore"))
+    >>> _reason(ValueError("\n  bad shape   of x\nmore"))
     'bad shape of x'
     """
     lines = [re.sub(r"\s+", " ", line).strip() for line in str(error).splitlines() if line.strip()]

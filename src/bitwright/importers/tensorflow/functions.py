@@ -51,7 +51,7 @@ def frozen_trackable(tf: Any, loaded: Any, signature: str | None, outputs: Seque
     """
     signatures = {key: value for key, value in getattr(loaded, "signatures", {}).items() if not key.startswith("_")}
     if signature is None:
-        signature = DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in signatures or len(signatures) != 1 else [*signatures][0]
+        signature = next(iter(signatures)) if len(signatures) == 1 else DEFAULT_SIGNATURE
     if signature not in signatures:
         raise UsageError(
             f"the SavedModel has no signature {signature!r}",

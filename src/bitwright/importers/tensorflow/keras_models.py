@@ -110,9 +110,7 @@ def _structure(tf: Any, model: Any, example_inputs: Any, where: str | None) -> A
     """What the model is called with, as TensorSpecs."""
     if example_inputs is None and getattr(model, "inputs", None):
         names = input_names(model)
-        specs = [
-            tf.TensorSpec(tuple(t.shape), t.dtype, name=name) for t, name in zip(model.inputs, names, strict=True)
-        ]
+        specs = [tf.TensorSpec(tuple(t.shape), t.dtype, name=name) for t, name in zip(model.inputs, names, strict=True)]
         like = getattr(model, "_inputs_struct", None)
         if like is None:  # tf_keras
             like = getattr(model, "_nested_inputs", specs if len(specs) > 1 else specs[0])
@@ -206,6 +204,7 @@ def input_names(model: Any) -> list[str]:
 
 def output_names(model: Any, count: int) -> list[str]:
     """As Keras calls them, each once; `output_0` and so on of a subclassed model."""
+    model = getattr(model, "_functional", None) or model  # what a Sequential is made of
     named = [str(name) for name in getattr(model, "output_names", None) or ()]
     taken = set(input_names(model)) if getattr(model, "inputs", None) else set()
     named = named if len(named) == count else [f"output_{index}" for index in range(count)]

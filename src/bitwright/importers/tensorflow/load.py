@@ -65,9 +65,13 @@ def _check(
     kind: str | None, where: str | None, *, inputs: Sequence[str], outputs: Sequence[str], signature: str | None
 ) -> None:
     """Refuse arguments that this kind of model has no use for."""
-    cut_at_inputs, named, signed = ("graph_def", "graph_def_file"), ("saved_model", "loaded", "function"), (
-        "saved_model",
-        "loaded",
+    cut_at_inputs, named, signed = (
+        ("graph_def", "graph_def_file"),
+        ("saved_model", "loaded", "function"),
+        (
+            "saved_model",
+            "loaded",
+        ),
     )
     for name, given, kinds, what in (
         ("inputs", inputs, cut_at_inputs, "a frozen GraphDef"),
