@@ -21,6 +21,7 @@ from bitwright.exporters.onnx.read import from_onnx
 from bitwright.formats.bwz.sniff import is_bwz
 from bitwright.graph.constants import held_as_floats
 from bitwright.graph.digest import digest
+from bitwright.graph.values import float_values
 from bitwright.model import Model
 from bitwright.program.program import Program
 from bitwright.quantization.apply import apply_plan
@@ -37,7 +38,7 @@ from bitwright.report.inspect import inspect as inspect_model
 from bitwright.report.inspect import inspect_program
 from bitwright.report.program_sizes import sizes_of_program
 from bitwright.report.quantize_report import make_quantize_report
-from bitwright.report.sizes import Sizes, file_bytes, sizes_of
+from bitwright.report.sizes import Sizes, file_bytes, sizes_of, source_bytes
 from bitwright.running import run
 from bitwright.subjects import load_subject
 from bitwright.transforms.equalize import equalize as equalize_channels
@@ -108,6 +109,7 @@ def calibrate(
     seed: int = 0,
     preprocess: str | None = None,
     shard: tuple[int, int] = (0, 1),
+    every_value: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Statistics:
@@ -124,6 +126,8 @@ def calibrate(
         seed: of that draw.
         preprocess: for files, "scale=1/255 mean=... std=... size=224 layout=NCHW".
         shard: (i, n): only part i of n, to be merged afterwards.
+        every_value: watch every float value, not those alone that the mode makes integer: tables of other runtimes
+            (`write_table`) want them.
         workers: threads.
         progress: called with (done, total).
 
@@ -138,6 +142,8 @@ def calibrate(
     )
     runtime = load_target(target or _target_of(given))
     requests = observations(prepared, recipe, runtime)
+    if every_value:
+        requests += [Request(str(value.name)) for value in float_values(prepared)]
     seen = collect(prepared, data, requests, method=_method(method, runtime, None), workers=workers, progress=progress)
     return replace(seen, graph=digest(prepared))
 
@@ -270,7 +276,7 @@ def quantize(
         plan,
         after_sizes=model_sizes(made),
         source=given.source,
-        source_bytes=file_bytes(given.source) if given.source is not None else None,
+        source_bytes=source_bytes(given.source),
         method=method if asked.needs_calibration and statistics is not None else None,
         samples=statistics.samples if asked.needs_calibration and statistics is not None else 0,
         feeds=first,
@@ -342,7 +348,7 @@ def compare(
         if data is None
         else open_source(data, input_specs(left.graph), preprocess=preprocess, samples=samples, seed=seed)
     )
-    sizes = tuple(None if m.source is None or m.report is not None else file_bytes(m.source) for m in (left, right))
+    sizes = tuple(None if m.report is not None else source_bytes(m.source) for m in (left, right))
     return compare_models(
         left,
         right,
@@ -402,7 +408,8 @@ def inspect(model: Any, *, target: str | None = None) -> Inspection:
             plan=loaded.plan,
             target=target or "litert",
         )
-    known = None if loaded.source is None or loaded.report is not None else _model_bytes(loaded.source)
+    named = None if loaded.report is not None or source_bytes(loaded.source) is None else loaded.source
+    known = None if named is None else _model_bytes(named)
     return inspect_model(loaded, target=target or _target_of(loaded), file_bytes=known)
 
 

@@ -13,7 +13,7 @@ from bitwright.errors import MissingDependencyError
 from bitwright.model import Model
 from bitwright.quantization.recipe import Recipe
 from bitwright.report.quantize_report import make_quantize_report
-from bitwright.report.sizes import file_bytes
+from bitwright.report.sizes import source_bytes
 from bitwright.transforms.pipeline import prepare
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def convert(network: Network) -> Model:
         plan,
         after_sizes=model_sizes(made),
         source=network.source,
-        source_bytes=file_bytes(network.source) if network.source is not None else None,
+        source_bytes=source_bytes(network.source),
         method=None,
         samples=0,
         feeds=[],

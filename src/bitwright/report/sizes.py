@@ -10,6 +10,7 @@ from typing import Any
 import onnx_ir as ir
 
 from bitwright.graph.constants import HalfTensor, QuantizedTensor
+from bitwright.importers.tensorflow.kinds import kind_of
 from bitwright.report.external_data import external_locations
 
 #: Models whose constants are smaller are serialized in memory to count their bytes; larger ones are counted by parts.
@@ -99,6 +100,15 @@ def file_bytes(path: str | Path) -> int:
     path = Path(path)
     beside = (path.parent / name for name in external_locations(path))
     return path.stat().st_size + sum(file.stat().st_size for file in beside if file.is_file())
+
+
+def source_bytes(path: str | Path | None) -> int | None:
+    """Bytes of the file that a model was read from; None where none was, or where it is another framework's.
+
+    A Keras file or SavedModel holds more than the network (states of an optimizer, other signatures), and a graph that
+    is cut less: their bytes are not the network's.
+    """
+    return None if path is None or kind_of(path) is not None else file_bytes(path)
 
 
 def parameter_count(model: ir.Model) -> int:
