@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         strip_clustering,
         strip_pruning,
     )
+    from bitwright.tables import read_table, write_table
     from bitwright.training.schedules import ConstantSparsity, PolynomialDecay
 
 __version__ = "0.1.0"
@@ -61,6 +62,7 @@ __all__ = [
     "prune_channels",
     "prune_low_magnitude",
     "quantize",
+    "read_table",
     "run",
     "sparsity",
     "strip_clustering",
@@ -68,6 +70,7 @@ __all__ = [
     "trainable",
     "transform",
     "unpack",
+    "write_table",
 ]
 
 _ROOMS = dict.fromkeys(__all__, "bitwright.api") | {
@@ -79,6 +82,7 @@ _ROOMS = dict.fromkeys(__all__, "bitwright.api") | {
         "bitwright.retraining": "convert fit prepare_qat trainable",
         "bitwright.slimming": "cluster_weights prune_channels prune_low_magnitude sparsity strip_clustering"
         " strip_pruning",
+        "bitwright.tables": "read_table write_table",
         "bitwright.training.schedules": "ConstantSparsity PolynomialDecay",
     }.items()
     for name in names.split()

@@ -102,6 +102,17 @@ def test_relu_keeps_zero_as_its_low_end(method, tensor_of):
     assert select_range(tensor_of(SPREADS["relu"]), method)[0] == 0.0
 
 
+def test_entropy_symmetric_has_half_the_levels_for_one_side(tensor_of):
+    """With zero_point 0 a tensor that is never negative has 128 levels: the threshold of its mirror image."""
+    one_side = tensor_of(SPREADS["relu"])
+    both_sides = tensor_of(np.append(SPREADS["relu"], -SPREADS["relu"]))
+
+    low, high = select_range(one_side, "entropy", storage="i8", symmetric=True)
+
+    assert (low, high) == (0.0, select_range(both_sides, "entropy", storage="i8")[1])
+    assert high < select_range(one_side, "entropy", storage="i8")[1]
+
+
 def test_mse_symmetric_moves_one_threshold(tensor_of):
     """With zero_point 0 both ends are the same distance from zero, but for what was seen."""
     low, high = select_range(tensor_of(SPREADS["outlier"]), "mse", storage="i8", symmetric=True)

@@ -14,10 +14,13 @@ _SEARCH_BINS = 2048
 _TRACE = 1e-4
 
 
-def entropy_range(histogram: Histogram, minimum: float, maximum: float, *, storage: str = "u8") -> tuple[float, float]:
+def entropy_range(
+    histogram: Histogram, minimum: float, maximum: float, *, storage: str = "u8", symmetric: bool = False
+) -> tuple[float, float]:
     """The range [-t, t], cut to what was seen, of the threshold t with the least divergence.
 
-    A tensor on one side of zero has as many levels as the storage type, one on both sides half as many for |x|.
+    A tensor on one side of zero has as many levels as the storage type; one on both sides has half as many for |x|,
+    and so has any with a symmetric range.
     With at least as many levels as bins nothing is cut.
 
     Source: Migacz, "8-bit Inference with TensorRT", GTC 2017.
@@ -28,7 +31,7 @@ def entropy_range(histogram: Histogram, minimum: float, maximum: float, *, stora
         padded = np.append(magnitudes, 0) if magnitudes.size % 2 else magnitudes
         magnitudes, width = padded.reshape(-1, 2).sum(axis=1), width * 2
     levels = 1 << STORAGES[storage].bits
-    if minimum < 0 < maximum:
+    if symmetric or minimum < 0 < maximum:
         levels //= 2
     bins = best_threshold(magnitudes, levels)
     if bins >= magnitudes.size:

@@ -36,7 +36,7 @@ def select_range(
         tensor: what calibration saw of it.
         method: one of the above.
         storage: a key of STORAGES; how many levels there are (entropy, mse).
-        symmetric: the zero_point will be 0 (mse).
+        symmetric: the zero_point will be 0: half the levels are for |x| (entropy, mse).
         percentile: in (50, 100].
         momentum: of ema, in [0, 1).
 
@@ -57,7 +57,7 @@ def select_range(
     if method == "percentile":
         return percentile_range(_histogram(tensor, method), low, high, percentile=percentile)
     if method == "entropy":
-        return entropy_range(_histogram(tensor, method), low, high, storage=storage)
+        return entropy_range(_histogram(tensor, method), low, high, storage=storage, symmetric=symmetric)
     if method == "mse":
         return mse_range(_histogram(tensor, method), low, high, storage=storage, symmetric=symmetric)
     return low, high

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from bitwright.calibration.channel_mean import ChannelSums, merge_sums
 from bitwright.calibration.container import Fields, pack, pack_json, unpack, unpack_json
 from bitwright.calibration.ema import EmaRecord, make_record, merge_records
 from bitwright.calibration.histogram import SIDE_BINS, Histogram, merge_histograms
+from bitwright.calibration.tables.suffixes import TABLE_SUFFIXES
 from bitwright.errors import StatisticsError, UsageError
 from bitwright.graph.io import write_bytes
 
@@ -151,12 +152,15 @@ class Statistics:
         sample_ranges: the sample indices seen, as ascending half-open ranges.
         observers: "ema" or "histogram" when collected; minimum and maximum always are.
         graph: digest of the graph that was watched; "" when it was not taken.
+        partial: whether tensors that a plan asks for may be missing, as in a table of another tool; what has no
+            range here stays float. Statistics that are not partial must have them all.
     """
 
     tensors: Mapping[str, TensorStatistics] = field(default_factory=dict)
     sample_ranges: tuple[tuple[int, int], ...] = ()
     observers: tuple[str, ...] = ()
     graph: str = ""
+    partial: bool = False
 
     @property
     def samples(self) -> int:
@@ -184,6 +188,7 @@ class Statistics:
                 join_ranges((int(start), int(stop)) for start, stop in metadata["samples"]),
                 tuple(str(name) for name in metadata["observers"]),
                 str(metadata.get("graph", "")),
+                bool(metadata.get("partial", False)),
             )
         except (
             KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError, MemoryError, NotImplementedError,
@@ -200,7 +205,14 @@ class Statistics:
 
         Raises:
             OutputError: the file cannot be written.
+            UsageError: the suffix is that of a calibration table.
         """
+        if Path(path).suffix.lower() in TABLE_SUFFIXES:
+            raise UsageError(
+                "a calibration table is written for a model",
+                where=str(path),
+                next="bw.write_table(statistics, path, model); statistics themselves go to a .npz file",
+            )
         if Path(path).suffix.lower() == ".json":
             tables = {name: tensor.fields() for name, tensor in self.tensors.items()}
             write_bytes(pack_json(self._metadata(), tables).encode(), path)
@@ -213,7 +225,12 @@ class Statistics:
 
         Raises:
             StatisticsError: the file cannot be read, or holds no statistics.
+            UsageError: the suffix is that of a calibration table.
         """
+        if Path(path).suffix.lower() in TABLE_SUFFIXES:
+            raise UsageError(
+                "a calibration table is read for a model", where=str(path), next="bw.read_table(path, model)"
+            )
         try:
             data = Path(path).read_bytes()
         except OSError as error:
@@ -244,18 +261,18 @@ class Statistics:
             if other.tensors.keys() != self.tensors.keys():
                 odd = sorted(other.tensors.keys() ^ self.tensors.keys())
                 raise StatisticsError(
-                    f"the parts do not hold the same tensors: {_listed(odd)} in one of them only",
+                    f"the parts do not hold the same tensors: {listed(odd)} in one of them only",
                     next="calibrate all parts on the same model, mode and recipe",
                 )
         ranges = join_ranges(r for part in parts for r in part.sample_ranges)
         tensors = {name: merge_tensors(name, [part.tensors[name] for part in parts]) for name in self.tensors}
-        return Statistics(tensors, ranges, self.observers, self.graph)
+        return replace(self, tensors=tensors, sample_ranges=ranges, partial=any(part.partial for part in parts))
 
     def keep(self, names: Iterable[str]) -> Statistics:
         """Only the named tensors; names that are not here are passed over."""
         wanted = set(names)
         kept = {name: tensor for name, tensor in self.tensors.items() if name in wanted}
-        return Statistics(kept, self.sample_ranges, self.observers, self.graph)
+        return replace(self, tensors=kept)
 
     def check(self, names: Iterable[str], *, where: str | None = None) -> None:
         """See that every named tensor is here.
@@ -266,7 +283,7 @@ class Statistics:
         missing = [name for name in dict.fromkeys(names) if name not in self.tensors]
         if missing:
             raise StatisticsError(
-                f"the statistics have nothing on {_listed(missing)}",
+                f"the statistics have nothing on {listed(missing)}",
                 where=where,
                 next="calibrate again with this model, recipe and target: `bitwright calibrate --target ...`",
             )
@@ -288,6 +305,7 @@ class Statistics:
             "observers": list(self.observers),
             "samples": ranges,
             "graph": self.graph,
+            **({"partial": True} if self.partial else {}),
         }
 
 
@@ -349,6 +367,11 @@ def _kinds(statistics: Statistics) -> str:
     return "+".join(("minmax", *statistics.observers))
 
 
-def _listed(names: Sequence[str], most: int = 5) -> str:
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names for a message: the first few, and how many more there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    "'a', 'b' and 1 more"
+    """
     shown = ", ".join(repr(name) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")

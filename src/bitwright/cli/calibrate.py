@@ -1,4 +1,4 @@
-"""bitwright calibrate: samples in, statistics out; and statistics of shards merged."""
+"""bitwright calibrate: samples in, statistics or a calibration table out; and statistics of shards merged."""
 
 from __future__ import annotations
 
@@ -27,8 +27,20 @@ def calibrate(
     files: Annotated[
         list[Path], typer.Argument(metavar="MODEL | --merge FILES...", help="The model; with --merge, the statistics.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Where the statistics go: .npz.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Where the statistics go: .npz; or a table: .cache (TensorRT), .table (ncnn).",
+        ),
+    ],
     calibration: CalibrationOption = None,
+    statistics: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Statistics that a table is made of, instead of --calibration."),
+    ] = None,
     method: MethodOption = None,
     mode: Annotated[Literal["int8", "uint8", "int16x8"], typer.Option(help="The mode they are for.")] = "int8",
     target: TargetOption = None,
@@ -38,7 +50,14 @@ def calibrate(
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Only part I (from 0) of N parts, to be merged afterwards.")
     ] = "0/1",
+    every_value: Annotated[
+        bool, typer.Option("--every-value", help="Watch every float value; tables are made with it.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Threads; one a core by default.")] = None,
+    tensorrt: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="The TensorRT that a .cache is for; it takes its own alone. 8.6.1."),
+    ] = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Merge the statistics of shards; any order is the same.")
     ] = False,
@@ -46,33 +65,62 @@ def calibrate(
     quiet: QuietOption = False,
 ) -> Answer:
     """Run samples through MODEL and keep what each tensor saw."""
-    check_output(output, ".npz")
     if merge:
+        check_output(output, ".npz")
         return _merge(files, output, quiet)
-    if len(files) != 1:
-        raise UsageError(f"calibrate takes one model (got {len(files)} files)", next="give --merge to merge statistics")
-    if calibration is None:
-        raise UsageError("calibrate needs samples", next="give --calibration DATA")
-    part = parse_shard(shard)
 
     import bitwright as bw
+    from bitwright.tables import TABLE_SUFFIXES
 
-    with progress_bar("calibrating", shown=not quiet) as progress:
-        seen = bw.calibrate(
-            str(files[0]),
-            calibration,
-            method=method,
-            mode=mode,
-            target=target,
-            samples=samples,
-            seed=seed,
-            preprocess=preprocess,
-            shard=part,
-            workers=workers,
-            progress=progress,
+    check_output(output, ".npz", *TABLE_SUFFIXES)
+    if len(files) != 1:
+        raise UsageError(f"calibrate takes one model (got {len(files)} files)", next="give --merge to merge statistics")
+    model, is_table, part = files[0], output.suffix.lower() in TABLE_SUFFIXES, parse_shard(shard)
+    _check_source(calibration, statistics, is_table)
+    if is_table and (mode != "int8" or part[1] != 1):
+        raise UsageError(
+            "a table holds the 8-bit ranges of all samples: --mode int8 and no --shard",
+            where=str(output),
+            next="merge shards as .npz, then `bitwright calibrate MODEL --statistics all.npz -o FILE.cache`",
         )
+    version = {} if tensorrt is None else {"tensorrt_version": tensorrt}
+    if version and output.suffix.lower() != ".cache":
+        raise UsageError("--tensorrt is for .cache outputs", where=str(output), next="write to a .cache file")
+    loaded = bw.load(str(model))
+    if statistics is not None:
+        seen = bw.Statistics.load(statistics)
+    else:
+        with progress_bar("calibrating", shown=not quiet) as progress:
+            seen = bw.calibrate(
+                loaded,
+                calibration,
+                method=method or ("entropy" if is_table else None),
+                mode=mode,
+                target=target,
+                samples=samples,
+                seed=seed,
+                preprocess=preprocess,
+                shard=part,
+                every_value=every_value or is_table,
+                workers=workers,
+                progress=progress,
+            )
+    if is_table:
+        names = bw.write_table(seen, output, loaded, method=method, **version)
+        return _answer(seen.samples, len(names), output, quiet)
     seen.save(output)
     return _answer(seen.samples, len(seen.tensors), output, quiet)
+
+
+def _check_source(calibration: str | None, statistics: Path | None, is_table: bool) -> None:
+    if calibration is not None and statistics is not None:
+        raise UsageError("--calibration and --statistics exclude each other", next="give one of the two")
+    if statistics is not None and not is_table:
+        raise UsageError(
+            "statistics are there already", next="write to a .cache or .table file to make a table of them"
+        )
+    if calibration is None and statistics is None:
+        raise UsageError("calibrate needs samples", next="give --calibration DATA")
 
 
 def parse_shard(text: str) -> tuple[int, int]:

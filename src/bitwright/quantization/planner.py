@@ -67,7 +67,7 @@ def make_plan(
         model: the prepared graph.
         recipe: what is asked.
         target: what the runtime has kernels for.
-        statistics: what calibration saw; needed when anything is integer.
+        statistics: what calibration saw; needed when anything is integer. What partial ones lack stays float.
         method: minmax, ema, percentile, entropy or mse.
         strict: refuse when anything asked to be quantized stays float.
         unmeasured: values that calibration watched and found no numbers in; what uses them stays float.
@@ -80,7 +80,10 @@ def make_plan(
         QuantParamsError: weights with NaN or Inf.
     """
     masks = {name for name, seen in (statistics.tensors.items() if statistics is not None else ()) if _is_mask(seen)}
-    decisions = decide(model, recipe, target, unmeasured={*unmeasured, *masks})
+    without = {*unmeasured, *masks}
+    if statistics is not None and statistics.partial and given.default is None:
+        without |= _missing(model, recipe, target, without, {*statistics.tensors, *given.inputs, *given.qparams})
+    decisions = decide(model, recipe, target, unmeasured=without)
     activations = activations_of(decisions)
     tensors: dict[str, TensorPlan] = {}
     plan_activations(activations, statistics, method, target, tensors, given)
@@ -97,6 +100,17 @@ def make_plan(
         _refuse_floats(model, decisions)
     nodes = (NodePlan(str(n.name), n.op_type, d.compute, d.reason) for n, d in decisions.by_node.items())
     return make_plan_value(recipe.mode, target.name, _in_graph_order(model, tensors), nodes)
+
+
+def _missing(model: ir.Model, recipe: Recipe, target: Target, unmeasured: Set[str], known: Set[str]) -> frozenset[str]:
+    """The values that integers would need a range of and that have none; what they leave float may need others."""
+    missing: frozenset[str] = frozenset()
+    while True:
+        activations = activations_of(decide(model, recipe, target, unmeasured=unmeasured | missing))
+        more = {str(a.source.name) for a in activations.values() if a.is_measured} - known - missing
+        if not more:
+            return missing
+        missing |= more
 
 
 def _is_mask(seen: TensorStatistics) -> bool:
