@@ -43,7 +43,12 @@ def quantize(
     mode: Annotated[Mode, typer.Option(help="What becomes integer.")] = "int8",
     calibration: CalibrationOption = None,
     statistics: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Statistics of `bitwright calibrate`, instead of --calibration.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What `bitwright calibrate` wrote, or a table of TensorRT (.cache) or ncnn (.table), instead of"
+            " --calibration.",
+        ),
     ] = None,
     samples: SamplesOption = None,
     seed: SeedOption = 0,
@@ -67,7 +72,10 @@ def quantize(
         typer.Option(help="How a weight's scale is chosen; mse at 4 bits and minmax at 8 by default."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A recipe in JSON (docs/recipes.md), instead of --mode.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A recipe in JSON (docs/recipes.md), or ai-edge-quantizer's, instead of --mode."
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="REGEX", help="Leave nodes with such names float; may be repeated.")
@@ -126,6 +134,7 @@ def quantize(
 
     import bitwright as bw
     from bitwright.api import Statistics
+    from bitwright.tables import TABLE_SUFFIXES, read_table
 
     options: dict[str, Any] = {
         "method": method,
@@ -149,9 +158,9 @@ def quantize(
     drawn: dict[str, Any] = {"samples": samples, "seed": seed, "preprocess": preprocess}
     if recipe is None:
         options["mode"] = mode
-    else:
-        options["recipe"] = _read_recipe(recipe)
     loaded = bw.load(str(model), **reading(inputs, outputs, signature))
+    if recipe is not None:
+        options["recipe"] = _read_recipe(recipe, loaded)
     if input_stats:
         options["input_stats"] = _input_stats(input_stats, [str(value.name) for value in loaded.graph.graph.inputs])
     with progress_bar("calibrating", shown=not quiet) as progress:
@@ -162,7 +171,8 @@ def quantize(
             seen.save(save_statistics)
             options["statistics"] = seen
         elif statistics is not None:
-            options["statistics"] = Statistics.load(statistics)
+            is_table = statistics.suffix.lower() in TABLE_SUFFIXES
+            options["statistics"] = read_table(statistics, loaded) if is_table else Statistics.load(statistics)
         elif calibration is not None:
             options |= {"calibration": calibration, "progress": progress, **drawn}
         small = bw.quantize(loaded, **options)
@@ -201,11 +211,13 @@ def _input_stats(texts: list[str], inputs: list[str]) -> dict[str, tuple[float, 
     return found
 
 
-def _read_recipe(path: Path) -> Any:
+def _read_recipe(path: Path, model: Any) -> Any:
     from bitwright.api import Recipe
+    from bitwright.compat.ai_edge_quantizer import is_recipe, to_recipe
 
     try:
-        return Recipe.from_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return to_recipe(text, model) if is_recipe(text) else Recipe.from_json(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise RecipeError(f"the recipe cannot be read: {reason}", where=str(path), next="give a JSON file") from error

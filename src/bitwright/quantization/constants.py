@@ -156,7 +156,7 @@ def _weight_storage(node: ir.Node, decision: Decision) -> str:
 
 def _weight_bits(storage: str, how: How) -> int | None:
     """The bits of weights that are asked narrower than the type that they are stored in."""
-    asked = STORAGES[how.weight_storage or "i8"].bits
+    asked = min(STORAGES[how.weight_storage or "i8"].bits, how.weight_bits or 8)
     return asked if asked < STORAGES[storage].bits else None
 
 

@@ -24,6 +24,8 @@ class How:
         weight_granularity: per-tensor, per-channel or per-block.
         block_size: elements of one block along the reduced dimension.
         weight_symmetric: weights have zero_point 0.
+        weight_bits: bits that 8-bit weights use: with 7, two products fit 16 bits, which kernels of x86 processors
+            without VNNI add them in.
         weight_method: minmax, or mse (the scale of least squared error).
         activation_storage: u8, i8, i16; None = what the target is fastest with. u4 for ONNX files alone: clipped
             floats, held in 8 bits.
@@ -35,6 +37,7 @@ class How:
     weight_granularity: str | None = None
     block_size: int | None = None
     weight_symmetric: bool | None = None
+    weight_bits: int | None = None
     weight_method: str | None = None
     activation_storage: str | None = None
     activation_symmetric: bool | None = None
@@ -63,6 +66,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "weight_storage": ("i8", "u8", "i4", "i2"),
     "weight_granularity": ("per-tensor", "per-channel", "per-block"),
     "weight_method": ("minmax", "mse"),
+    "weight_bits": (8, 7),
     "activation_storage": ("u8", "i8", "i16", "u4"),
     "weight_symmetric": (True, False),
     "activation_symmetric": (True, False),

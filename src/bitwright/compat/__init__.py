@@ -1,0 +1,1 @@
+"""The vocabularies people know, as thin shells on the public face."""
