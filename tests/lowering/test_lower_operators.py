@@ -170,6 +170,12 @@ def backward_slice(draw: Draw) -> str:
     return graph(x, "y = Slice(x, s, e, a, t)", constants=constants)
 
 
+def reversed_sequences(draw: Draw) -> str:
+    x, time = [draw(size()), draw(size()), draw(size())], draw(st.integers(0, 1))
+    lengths = ints("n", [x[time]] * x[1 - time])
+    return graph(x, f"y = ReverseSequence <time_axis = {time}, batch_axis = {1 - time}> (x, n)", constants=lengths)
+
+
 def gather_table(draw: Draw) -> str:
     x = [draw(size(2, 6)) for _ in range(3)]
     axis = draw(st.integers(0, 2))
@@ -306,6 +312,7 @@ CASES: dict[str, Callable[[Draw], str]] = {
     "ReduceSum of everything": whole_reduction,
     "ArgMax, ArgMin": arg,
     "Slice, backwards": backward_slice,
+    "ReverseSequence": reversed_sequences,
     "Gather by a table": gather_table,
     "Tile": tile,
     "Expand": expand,

@@ -52,6 +52,8 @@ IMAGE, STEPS = "float[1, 2, 4, 4] x", "float[{}, 1, 4] x, float[1, 8, 4] w, floa
 FORMS = {
     "depends-on-data": ("float[1, 4] x", "", "[at] i = NonZero(x) c = Cast <to = 1> (i) y = ReduceSum(c)",
                         "NonZero at: no operator does this"),
+    "part-reversed": ("float[4, 2, 3] x", "<int64[2] n = {4, 2}>", "[turn] y = ReverseSequence(x, n)",
+                      "ReverseSequence turn: it reverses a part of its sequences"),
     "volume": ("float[1, 2, 4, 4, 4] x, float[2, 2, 3, 3, 3] w", "", "[conv] y = Conv(x, w)",
                "Conv conv: convolves over 3 dimensions, the kernels over one or two"),
     "dilated-pool": (IMAGE, "", "[pool] y = MaxPool <kernel_shape = [2, 2], dilations = [2, 2]> (x)",

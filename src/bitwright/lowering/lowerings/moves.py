@@ -1,4 +1,4 @@
-"""Concat, Split, Slice, Gather, GatherND, Expand, Tile: values are moved, in whatever order of dimensions they lie."""
+"""Concat, Split, Slice, ReverseSequence, Gather, GatherND, Expand, Tile: values are moved, however they lie."""
 
 from __future__ import annotations
 
@@ -123,6 +123,21 @@ def _emit_slice(step: Step, tensor: str, result: str, begin: list[int], size: li
     build.emit("STRIDED_SLICE", inputs, [result], StridedSliceOptions(end_mask=mask))
 
 
+def lower_reverse_sequence(step: Step) -> None:
+    """REVERSE_V2, for sequences that are reversed in their whole length."""
+    data, lengths = step.value(0), step.array(1, "lengths")
+    shape = step.shape(data)
+    axis = step.axis("time_axis", 0, len(shape))
+    if lengths is None or (lengths != shape[axis]).any():
+        raise Refusal("it reverses a part of its sequences")
+    kernel = step.kernel([data], integer=())
+    tensor, perm = moved_operand(step, data, None)
+    result = step.result(kernel, [shape[p] for p in perm], dtype=step.low.dtype(data))
+    where = step.build.constant(f"{step.name}_axis", np.array([perm.index(axis)], np.int32), "i32")
+    step.build.emit("REVERSE_V2", [tensor, where], [result])
+    step.give(kernel, result, placed(shape, perm))
+
+
 def lower_gather(step: Step) -> None:
     data, indices = step.value(0), step.value(1)
     shape, index_shape = step.shape(data), step.low.shape(indices)
@@ -228,6 +243,7 @@ LOWERINGS: dict[str, Callable[[Step], None]] = {
     "Concat": lower_concat,
     "Split": lower_split,
     "Slice": lower_slice,
+    "ReverseSequence": lower_reverse_sequence,
     "Gather": lower_gather,
     "GatherND": lower_gather_nd,
     "Expand": lower_expand,
