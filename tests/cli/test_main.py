@@ -13,7 +13,7 @@ from bitwright.cli import main
 from bitwright.cli.main import explain, run
 from bitwright.errors import ModelError, OutputError, UsageError
 
-VERBS = ("quantize", "calibrate", "transform", "compare", "inspect", "demo")
+VERBS = ("quantize", "calibrate", "transform", "transform-graph", "quantize-graph", "compare", "inspect", "demo")
 
 
 def test_help_lists_every_verb(capsys):

@@ -15,6 +15,8 @@ from bitwright.transforms.grammar import Call, parse_transforms
         ("  \n", ()),
         ("a", (Call("a", {}, 0),)),
         ("a b", (Call("a", {}, 0), Call("b", {}, 2))),
+        ("\\\na \\\nb\\\n", (Call("a", {}, 2), Call("b", {}, 6))),
+        ("a(x=c\\d)", (Call("a", {"x": ("c\\d",)}, 0),)),
         ("a() , b", (Call("a", {}, 0), Call("b", {}, 6))),
         ("a(x=1)", (Call("a", {"x": ("1",)}, 0),)),
         ('a(x=1, y="b, c)", x=3)', (Call("a", {"x": ("1", "3"), "y": ("b, c)",)}, 0),)),

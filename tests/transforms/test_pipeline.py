@@ -51,7 +51,7 @@ def test_apply_transforms_refuses_an_unknown_name(build):
     [
         ("equalize(speed=3)", "equalize has no argument 'speed'"),
         ("equalize(iterations=many)", "must be a whole number"),
-        ("equalize(ignore_errors=perhaps)", "ignore_errors is true or false"),
+        ("equalize(ignore_errors=perhaps)", "ignore_errors of equalize must be true or false"),
     ],
 )
 def test_apply_transforms_refuses_wrong_arguments(text, expected, build):

@@ -18,14 +18,17 @@ from bitwright.cli.pack import pack
 from bitwright.cli.prune import prune
 from bitwright.cli.qat import qat
 from bitwright.cli.quantize import quantize
+from bitwright.cli.quantize_graph import quantize_graph
 from bitwright.cli.run import run
 from bitwright.cli.transform import transform
+from bitwright.cli.transform_graph import transform_graph
 from bitwright.cli.unpack import unpack
 
 #: In the order of the help.
 _VERBS: tuple[Callable[..., Any], ...] = (
     *(quantize, qat, prune, cluster, pack, unpack),
     *(convert, transform, calibrate, run, benchmark, compare, inspect, demo),
+    *(transform_graph, quantize_graph),
 )
 
 

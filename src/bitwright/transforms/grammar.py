@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 
 from bitwright.errors import TransformError
 
-TOKENS = re.compile(r"""(?P<space>\s+)|(?P<word>[^\s(),="']+)|(?P<quoted>"[^"]*"|'[^']*')|(?P<sign>[(),=])""")
+#: A backslash at the end of a line is space: scripts break the list so inside the shell's quotes.
+TOKENS = re.compile(
+    r"""(?P<space>(?:\s|\\(?=\r?\n))+)|(?P<word>(?:[^\s(),="'\\]|\\(?!\r?\n))+)"""
+    r"""|(?P<quoted>"[^"]*"|'[^']*')|(?P<sign>[(),=])"""
+)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bitwright.errors import BitwrightError, TransformError
 from bitwright.transforms.fold_batch_norms import fold_batch_norms
 from bitwright.transforms.fold_constants import fold_constants, has_foldable
 from bitwright.transforms.fuse_matmul_add import fuse_matmul_add
+from bitwright.transforms.fuse_recurrent import fuse_recurrent
 from bitwright.transforms.grammar import Call, parse_transforms
 from bitwright.transforms.lift_constants import lift_constants
 from bitwright.transforms.name_nodes import name_nodes
@@ -82,26 +83,48 @@ def apply_transforms(
         for call, where in zip(calls, places, strict=True)
         if transform_named(call.name, where=where)
     ]
-    names = tuple(dict.fromkeys((*inputs, *outputs)))
-    check_names(main_values(model), names)
+    check_names(main_values(model), tuple(dict.fromkeys((*inputs, *outputs))))
     work = copy_of(model)
     steps: list[Step] = []
     for call, given, where in zip(calls, arguments, places, strict=True):
-        if TRANSFORMS[call.name].cuts:
-            given = {"inputs": tuple(inputs), "outputs": tuple(outputs), **given}
-        pinned = () if TRANSFORMS[call.name].cuts else names
-        saved = copy_of(work) if call.ignore_errors else None
-        try:
-            with kept_visible(work, pinned):
-                outcome = run(call, work, given, where)
-        except TransformError as error:
-            if saved is None:
-                raise
-            work = saved
-            steps.append(Step(call.name, False, f"error ignored: {error.what}"))
-            continue
-        steps.append(Step(call.name, outcome.modified, outcome.message))
+        work, step = apply_call(call, work, given, where, inputs=inputs, outputs=outputs)
+        steps.append(step)
     return TransformResult(work, tuple(steps))
+
+
+def apply_call(
+    call: Call,
+    model: ir.Model,
+    arguments: dict[str, object],
+    where: str,
+    *,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+) -> tuple[ir.Model, Step]:
+    """One call of a text, in place; the graph as it was where its error is ignored.
+
+    Args:
+        call: of a transform of the registry.
+        model: changed in place, and given back unless an error was ignored.
+        arguments: of `read_arguments`.
+        where: the call, for errors.
+        inputs, outputs: as `apply_transforms` takes them.
+
+    Raises:
+        TransformError: the transform fails.
+    """
+    if TRANSFORMS[call.name].cuts:
+        arguments = {"inputs": tuple(inputs), "outputs": tuple(outputs), **arguments}
+    pinned = () if TRANSFORMS[call.name].cuts else tuple(dict.fromkeys((*inputs, *outputs)))
+    saved = copy_of(model) if call.ignore_errors else None
+    try:
+        with kept_visible(model, pinned):
+            outcome = run(call, model, arguments, where)
+    except TransformError as error:
+        if saved is None:
+            raise
+        return saved, Step(call.name, False, f"error ignored: {error.what}")
+    return model, Step(call.name, outcome.modified, outcome.message)
 
 
 def run(call: Call, model: ir.Model, arguments: dict[str, object], where: str) -> Outcome:
@@ -145,6 +168,7 @@ def prepare(model: ir.Model, *, keep_trainable: bool = False) -> ir.Model:
             RemoveInitializersFromInputsPass()(work)
             lift_constants(work)
             infer_shapes(work)
+    fuse_recurrent(work)
     remove_identities(work)
     fold_batch_norms(work, keep_trainable=keep_trainable)
     fuse_matmul_add(work)
