@@ -82,7 +82,7 @@ def run(
         return _in_parts(loaded, feeds, rounding)
     given = _named(feeds, [port.name for port in program.inputs])
     if loaded is None or loaded.file_program is not None:
-        layouts = _layouts_that_fit(program, given)
+        layouts = layouts_that_fit(program, given)
     else:
         layouts = layouts_against(read_layouts(loaded.graph.metadata_props.get(LAYOUT)), program)
     as_floats = all(array.dtype.kind == "f" for array in given.values())
@@ -121,7 +121,7 @@ def _in_parts(loaded: Model, feeds: Mapping[str, NDArray[Any]] | NDArray[Any], r
     return dict(zip((a.name for a in session.get_outputs()), session.run(None, given), strict=True))
 
 
-def _layouts_that_fit(program: Program, given: Arrays) -> PortLayouts:
+def layouts_that_fit(program: Program, given: Arrays) -> PortLayouts:
     """The file's own layout, or that of the model it was lowered from where the inputs fit that one alone."""
     told = layouts_of(program)
 
