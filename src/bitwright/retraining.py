@@ -128,14 +128,19 @@ def prepare_qat(
     )
 
 
-def convert(network: Network) -> Model:
+def convert(network: Network | Any) -> Model:
     """The Model of a trained network: quantized as it was trained, or float where it trained as floats.
+
+    Args:
+        network: or what holds one and has a method `__bitwright__`, such as a quantize-aware Keras model.
 
     Raises:
         StatisticsError: an activation whose range no training step has seen.
     """
     from bitwright.training.convert import converted
 
+    if hasattr(network, "__bitwright__"):
+        return load(network)
     started = time.perf_counter()
     graph, plan, before = converted(network)
     made = Model(graph, plan, network.source)

@@ -233,3 +233,18 @@ def test_missing_torch_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, t
         load_graph(tmp_path / "net.pt2")
 
     assert caught.value.next == "pip install bitwright[torch]"
+
+
+def test_torch_module_whose_forward_takes_anything_has_a_free_batch() -> None:
+    """Keras's layers are modules with `forward(self, *args, **kwargs)`."""
+
+    class Anything(torch.nn.Module):
+        def forward(self, *args, **kwargs):
+            return args[0].relu()
+
+    graph, _ = load_graph(Anything(), example_inputs=(torch.zeros(2, 3),))
+
+    (given,) = graph.graph.inputs
+    assert given.shape is not None
+    assert not isinstance(given.shape[0], int)
+    assert given.shape[1] == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="torch is not installed")
@@ -108,3 +109,11 @@ def test_schedule_refuses_arguments(kind, arguments, said):
     with pytest.raises(UsageError, match=said) as refused:
         kind(*arguments)
     assert refused.value.next
+
+
+def test_schedule_takes_whole_numbers_of_numpy():
+    """Scripts compute steps by np.ceil; the schedule holds Python's, which JSON takes."""
+    schedule = PolynomialDecay(0.0, 0.5, np.int32(0), np.ceil(7.5).astype(np.int64), frequency=np.int16(2))
+
+    assert schedule == PolynomialDecay(0.0, 0.5, 0, 8, frequency=2)
+    assert schedule_from_json(schedule.to_json()) == schedule

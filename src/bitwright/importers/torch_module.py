@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import warnings
@@ -177,11 +178,19 @@ def _export_with_free_batch(
         return {0: batch} if isinstance(leaf, torch.Tensor) and leaf.dim() and len(leaf) == size else None
 
     shapes = tree.tree_map(free, kwargs if kwargs else args)
+    if args and _takes_any(module):
+        shapes = (shapes,)
     args, kwargs = tree.tree_map(widened, (args, kwargs))
     model = _export(torch, module, where=where, args=args, kwargs=kwargs, dynamic_shapes=shapes)
     if all(isinstance(value.shape[0], int) for value in model.graph.inputs if value.shape):
         raise ModelError("its code fixes the size of dimension 0", where=where)
     return model
+
+
+def _takes_any(module: Any) -> bool:
+    """Whether forward is `forward(self, *args, ...)`, as Keras's is: then what it takes is one argument, a tuple."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    return next(iter(parameters)).kind is inspect.Parameter.VAR_POSITIONAL
 
 
 def _export(torch: Any, module: Any, *, where: str | None, **options: Any) -> ir.Model:

@@ -15,7 +15,7 @@ from bitwright.numerics.ranges import qparams_from_range
 from bitwright.quantization.decision import Decision, Decisions, storage_of
 from bitwright.quantization.given import NOTHING, Given
 from bitwright.quantization.plan import Compute, Role, TensorPlan
-from bitwright.quantization.rules import Kind, activation_operands, clamp_range
+from bitwright.quantization.rules import Kind, activation_operands, clamp_range, rule_of
 from bitwright.quantization.sharing import joined_operands, source_of
 from bitwright.quantization.target import Target
 
@@ -116,6 +116,7 @@ def plan_activations(
     if given.default is None:
         seen.check(sorted(names))
     chosen: dict[tuple[str, str, bool], tuple[QuantParams, str]] = {}
+    least = _least_scales(activations)
     for name, activation in activations.items():
         how, source = activation.decision.how, str(activation.source.name)
         storage, symmetric = storage_of(activation.decision, target), bool(how.activation_symmetric)
@@ -124,7 +125,8 @@ def plan_activations(
         else:
             key = (source, storage, symmetric)
             if key not in chosen:
-                chosen[key] = _choose(activation.source, seen, method, storage, symmetric, given)
+                qparams, reason = _choose(activation.source, seen, method, storage, symmetric, given)
+                chosen[key] = _widened(qparams, least.get(source, 0.0)), reason
             qparams, reason = chosen[key]
             reason = reason if source == name else f"as {source}"
         tensors[name] = TensorPlan(name, Role.ACTIVATION, qparams, reason)
@@ -147,6 +149,29 @@ def _choose(
         return _in_range(value, *given.default, storage, symmetric), "default range"
     low, high = select_range(statistics.tensors[name], method, storage=storage, symmetric=symmetric)
     return _in_range(value, low, high, storage, symmetric), method
+
+
+def _least_scales(activations: dict[str, Activation]) -> dict[str, float]:
+    """What the scale of a source is at least, for those who read it."""
+    found: dict[str, float] = {}
+    for activation in activations.values():
+        for use in activation.value.uses():
+            rule = rule_of(use.node)
+            if rule is not None and rule.least_scale:
+                name = str(activation.source.name)
+                found[name] = max(found.get(name, 0.0), rule.least_scale)
+    return found
+
+
+def _widened(qparams: QuantParams, least: float) -> QuantParams:
+    """The same storage and zero point on a scale of at least so much; `least` 0 leaves them as they are.
+
+    >>> _widened(QuantParams((1e-12,), (3,), "i8"), 2.0**-25)
+    QuantParams(i8, scale=2.98023e-08, zero_point=3)
+    """
+    if float(qparams.scale.max()) >= least:
+        return qparams
+    return QuantParams((least,), (int(qparams.zero_point.max()),), qparams.storage)
 
 
 def _in_range(value: ir.Value, low: float, high: float, storage: str, symmetric: bool) -> QuantParams:

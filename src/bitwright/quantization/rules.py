@@ -46,6 +46,7 @@ class Rule:
         bias: operand index of the bias.
         data_axis: the activation's channel axis that the weight's reduced axis meets (for bias correction).
         fixed_range: the result's real range when `scale` is FIXED.
+        least_scale: what an operand's scale is at least: kernels have no finer one, and the result would not tell it.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Rule:
     bias: int | None = None
     data_axis: int | None = None
     fixed_range: tuple[float, float] | None = None
+    least_scale: float = 0.0
 
 
 def rank_of(value: ir.Value | None) -> int | None:
@@ -120,8 +122,8 @@ RULES: dict[str, Rule] = {
     "ReduceSum": _MEASURED,
     # one activation, a known range
     "Sigmoid": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(0.0, 1.0)),
-    "Softmax": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(0.0, 1.0)),
-    "LogSoftmax": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(-16.0, 0.0)),
+    "Softmax": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(0.0, 1.0), least_scale=2.0**-25),
+    "LogSoftmax": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(-16.0, 0.0), least_scale=2.0**-25),
     "Tanh": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(-1.0, 1.0)),
     "LpNormalization": Rule(Kind.FOLLOWER, Scale.FIXED, fixed_range=(-1.0, 1.0)),
     # values are moved

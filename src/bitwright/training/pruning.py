@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bitwright.errors import UsageError
 from bitwright.training.clusters import Clusters
+from bitwright.training.magnitudes import scores_of, smallest, spread
 from bitwright.training.network import Network
 from bitwright.training.schedules import ConstantSparsity, PolynomialDecay, Schedule
 from bitwright.training.weights import Layout, chosen_weights, layouts
@@ -80,7 +81,8 @@ class Pruner(nn.Module):
     @torch.no_grad()
     def renew(self, network: Network, sparsity: float) -> None:
         """Masks of a sparsity for the weights as they are now."""
-        scores = {name: self._scores(name, unmasked(network, name)) for name in self.weights}
+        shape, pattern = self.block_shape, self.n_m
+        scores = {name: scores_of(at, unmasked(network, name), shape, pattern) for name, at in self.weights.items()}
         groups = [[name] for name in scores] if self.scope == "layer" else [list(scores)]
         for names in groups:
             flat = torch.cat([scores[name].flatten() for name in names])
@@ -88,54 +90,8 @@ class Pruner(nn.Module):
             for name, chosen in zip(names, zeros.split([scores[name].numel() for name in names]), strict=True):
                 mask = network.mask_of(name)
                 assert isinstance(mask, Mask)
-                cast(Tensor, mask.kept).copy_(~self._spread(name, chosen.reshape(scores[name].shape)))
-
-    def _scores(self, name: str, weight: Tensor) -> Tensor:
-        """What is compared: magnitudes, or mean magnitudes of blocks; infinite where a pattern keeps a weight."""
-        layout, magnitudes = self.weights[name], weight.float().abs()
-        if self.n_m is not None:
-            n, m = self.n_m
-            channels_last = layout.view(magnitudes).movedim(layout.rows, -1)
-            groups = channels_last.reshape(-1, m)
-            order = groups.argsort(dim=1, stable=True)
-            groups = groups.scatter(1, order[:, m - n :], math.inf)
-            return groups.reshape(channels_last.shape).movedim(-1, layout.rows)
-        matrix = layout.matrix(magnitudes)
-        if self.block_shape == (1, 1):
-            return matrix
-        return _block_sums(matrix, self.block_shape) / _block_sums(torch.ones_like(matrix), self.block_shape)
-
-    def _spread(self, name: str, chosen: Tensor) -> Tensor:
-        """What was chosen of the scores, as the weight is stored."""
-        layout, (height, width) = self.weights[name], self.block_shape
-        if self.n_m is None and self.block_shape != (1, 1):
-            rows, columns = layout.outputs, math.prod(layout.seen) // layout.outputs
-            chosen = chosen.repeat_interleave(height, 0)[:rows].repeat_interleave(width, 1)[:, :columns]
-        return layout.restored(chosen)
-
-
-def smallest(scores: Tensor, count: int) -> Tensor:
-    """Which are the `count` smallest, of equal ones those that come first.
-
-    Args:
-        scores: f32[N].
-        count: from 0 to N.
-
-    >>> smallest(torch.tensor([3.0, 1.0, 2.0, 1.0, 1.0]), 2).tolist()
-    [False, True, False, True, False]
-    """
-    if count == 0:
-        return torch.zeros_like(scores, dtype=torch.bool)
-    threshold = scores.kthvalue(count).values
-    below, equal = scores < threshold, scores == threshold
-    return below | (equal & (equal.cumsum(0) <= count - below.sum()))
-
-
-def _block_sums(matrix: Tensor, block_shape: tuple[int, int]) -> Tensor:
-    """The sums of blocks of a matrix, [ceil(rows / height), ceil(columns / width)]."""
-    (rows, columns), (height, width) = matrix.shape, block_shape
-    padded = nn.functional.pad(matrix, (0, -columns % width, 0, -rows % height))
-    return padded.unflatten(1, (-1, width)).unflatten(0, (-1, height)).sum(dim=(1, 3))
+                zero = spread(self.weights[name], chosen.reshape(scores[name].shape), shape, pattern)
+                cast(Tensor, mask.kept).copy_(~zero)
 
 
 def unmasked(network: Network, name: str) -> Tensor:
@@ -184,7 +140,7 @@ def prune_low_magnitude(
     known = layouts(network.graph)
     weights = {name: known[name] for name in chosen_weights(network, exclude)}
     if n_m is not None:
-        n_m = _checked_pattern(n_m, block_shape, schedule)
+        n_m = checked_pattern(n_m, block_shape, schedule)
         weights = {name: layout for name, layout in weights.items() if layout.input_channels % n_m[1] == 0}
         if not weights:
             raise UsageError(f"no weight has input channels in groups of {n_m[1]}", next="leave n_m out")
@@ -267,7 +223,12 @@ def _pair(name: str, given: object) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-def _checked_pattern(given: object, block_shape: tuple[int, int], schedule: Schedule) -> tuple[int, int]:
+def checked_pattern(given: object, block_shape: tuple[int, int], schedule: Schedule) -> tuple[int, int]:
+    """The n and m of `Pruner`'s pattern.
+
+    Raises:
+        UsageError: there is no such pattern, or the schedule or the blocks do not go with it.
+    """
     n, m = _pair("n_m", given)
     if n >= m:
         raise UsageError(f"n_m cannot be {(n, m)}", next="n of m weights stay: (2, 4) leaves 2 of 4")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ class ConstantSparsity:
     frequency: int = 100
 
     def __post_init__(self) -> None:
+        _take_whole(self, "begin_step", "end_step", "frequency")
         _check_share("target_sparsity", self.target_sparsity)
         _check_whole("begin_step", self.begin_step, least=0)
         _check_whole("frequency", self.frequency, least=1)
@@ -91,6 +93,7 @@ class PolynomialDecay:
     frequency: int = 100
 
     def __post_init__(self) -> None:
+        _take_whole(self, "begin_step", "end_step", "frequency")
         _check_share("initial_sparsity", self.initial_sparsity)
         _check_share("final_sparsity", self.final_sparsity)
         if self.initial_sparsity > self.final_sparsity:
@@ -158,6 +161,14 @@ def _is_due(step: int, begin: int, end: int, frequency: int) -> bool:
     if step < begin or (end != -1 and step > end):
         return False
     return (step - begin) % frequency == 0 or step == end
+
+
+def _take_whole(schedule: Schedule, *names: str) -> None:
+    """Whole numbers of numpy, in which scripts compute steps, become Python's."""
+    for name in names:
+        given = getattr(schedule, name)
+        if hasattr(given, "__index__") and not isinstance(given, bool):
+            object.__setattr__(schedule, name, operator.index(given))
 
 
 def _check_share(name: str, value: object) -> None:

@@ -1,0 +1,5 @@
+"""tfmot.clustering."""
+
+from bitwright.compat.tfmot.clustering import keras
+
+__all__ = ["keras"]

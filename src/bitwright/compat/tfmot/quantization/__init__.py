@@ -1,0 +1,5 @@
+"""tfmot.quantization."""
+
+from bitwright.compat.tfmot.quantization import keras
+
+__all__ = ["keras"]
