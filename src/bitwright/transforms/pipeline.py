@@ -22,6 +22,7 @@ from bitwright.transforms.outcome import Outcome
 from bitwright.transforms.registry import TRANSFORMS, read_arguments, transform_named
 from bitwright.transforms.remove_identities import remove_identities
 from bitwright.transforms.shapes import infer_shapes
+from bitwright.transforms.sink_transposes import sink_transposes
 from bitwright.transforms.split_output_constants import split_output_constants
 from bitwright.transforms.split_shared_biases import split_shared_biases
 from bitwright.transforms.strip_unused_nodes import check_names, main_values, strip_unused_nodes
@@ -170,6 +171,7 @@ def prepare(model: ir.Model, *, keep_trainable: bool = False) -> ir.Model:
             infer_shapes(work)
     fuse_recurrent(work)
     remove_identities(work)
+    work = _with_fewer_transposes(work)
     fold_batch_norms(work, keep_trainable=keep_trainable)
     fuse_matmul_add(work)
     split_output_constants(work)
@@ -178,6 +180,19 @@ def prepare(model: ir.Model, *, keep_trainable: bool = False) -> ir.Model:
     infer_shapes(work)
     name_nodes(work)
     return work
+
+
+def _with_fewer_transposes(work: ir.Model) -> ir.Model:
+    """With Transposes moved, where fewer are left then: exporters put them around layers whose channels are last."""
+
+    def count(model: ir.Model) -> int:
+        return sum(1 for node in model.graph if node.op_type == "Transpose")
+
+    if count(work) < 2:
+        return work
+    moved = copy_of(work)
+    sink_transposes(moved)
+    return moved if count(moved) < count(work) else work
 
 
 def copy_of(model: ir.Model) -> ir.Model:

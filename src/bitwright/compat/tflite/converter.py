@@ -198,12 +198,17 @@ class TFLiteConverter(Attributes):
         asked = asked_by(self)
         for sentence in asked.unused:
             warnings.warn(sentence, stacklevel=2)
-        if asked.mode is None:
+        if asked.mode is None or self._is_trained:
             small = self._loaded().with_ports(asked.input_type, asked.output_type)
         else:
             small = self._quantized(asked)
         object.__setattr__(self, "report", small.report)
         return small.to_tflite()
+
+    @property
+    def _is_trained(self) -> bool:
+        """Whether the model was trained as it runs quantized: its parameters are chosen, as tfmot's guide has it."""
+        return hasattr(self._source.what, "__bitwright__")
 
     def _quantized(self, asked: Asked, exclude: Sequence[str] = (), statistics: Statistics | None = None) -> Model:
         """The model that is written; nodes whose names match `exclude` stay float."""

@@ -20,7 +20,6 @@ from bitwright.errors import UsageError
 from bitwright.model import Model
 from bitwright.retraining import convert, prepare_qat
 from bitwright.transforms.pipeline import prepare
-from bitwright.transforms.sink_transposes import sink_transposes
 
 _PREFIX = "quant_"
 
@@ -181,8 +180,7 @@ def _quantized(model: Any, left: Any, prefix: str) -> QuantizeAwareModel:
             f"the model is still being pruned or clustered: {', '.join(wrapped[:8])}",
             next="strip_pruning or strip_clustering first",
         )
-    graph = load(keras.Model(list(model.inputs), list(model.outputs))).graph  # however the model nests them
-    sink_transposes(graph)  # PyTorch's exporter puts them around each layer whose channels are last
+    graph = load(model).graph
     names = [str(value.name) for value in graph.graph.inputs]
     others = [one for one in model._flatten_layers() if not one._layers and not any(one is layer for layer in left)]
     stay = {str(node.name) for node in prepare(graph).graph}

@@ -135,45 +135,54 @@ def _structure(tf: Any, model: Any, example_inputs: Any, where: str | None) -> A
 
 def _structure_of_built(tf: Any, model: Any, where: str | None) -> Any:
     """Of a subclassed model that was called or built: the shape that it saw, its batch free."""
-    shapes = getattr(model, "_build_shapes_dict", None) or {}
-    shape = next(iter(shapes.values())) if len(shapes) == 1 else None
-    if shape is None and hasattr(model, "save_spec"):  # tf_keras keeps what it was called with
+    if hasattr(model, "save_spec"):  # tf_keras keeps what it was called with
         spec = model.save_spec(dynamic_batch=True)
         if spec is not None and len(spec[0]) == 1 and isinstance(spec[0][0], tf.TensorSpec):
             return tf.TensorSpec(spec[0][0].shape, spec[0][0].dtype, name="input")
+    shape = _built_shape(model, where)
+    return tf.TensorSpec((None, *shape[1:]), getattr(model, "compute_dtype", "float32"), name="input")
+
+
+def _through_torch(model: Any, example_inputs: Any, where: str | None) -> ir.Model:
+    """On its torch backend a Keras model is an nn.Module."""
+    keras = import_extra("keras", "Keras models")
+    names = input_names(model) if getattr(model, "inputs", None) else []
+    traced = model
+    if names and example_inputs is None:  # its inputs as a list, however it nests them
+        traced = keras.Model(list(model.inputs), list(model.outputs))
+        given = [_zeros(tensor.shape, tensor.dtype) for tensor in model.inputs]
+        example_inputs = given if len(given) > 1 else given[0]
+    elif example_inputs is None:
+        example_inputs = _zeros(_built_shape(model, where), model.compute_dtype)
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, example_inputs)
+    graph = load_torch(traced, tensors if isinstance(tensors, dict) else (tensors,))
+    _rename(graph.graph.inputs, names)
+    _rename(graph.graph.outputs, output_names(model, len(graph.graph.outputs)))
+    return graph
+
+
+def _zeros(shape: Sequence[int | None], dtype: str) -> Any:
+    """An example of a shape; tracing wants two of what is free."""
+    import numpy as np
+
+    return np.zeros([size or 2 for size in shape], dtype)
+
+
+def _built_shape(model: Any, where: str | None) -> Sequence[int | None]:
+    """The shape that a subclassed model of one input was built for.
+
+    Raises:
+        UsageError: it was not built yet, or has several inputs.
+    """
+    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    shape = next(iter(shapes.values())) if len(shapes) == 1 else None
     if not isinstance(shape, tuple | list) or any(isinstance(size, tuple | list | dict) for size in shape):
         raise UsageError(
             "the inputs of a subclassed model are not known before it is called",
             where=where or type(model).__name__,
             next="give example_inputs: an array, a list of arrays, or a dict by name",
         )
-    return tf.TensorSpec((None, *shape[1:]), getattr(model, "compute_dtype", "float32"), name="input")
-
-
-def _through_torch(model: Any, example_inputs: Any, where: str | None) -> ir.Model:
-    """On its torch backend a Keras model is an nn.Module."""
-    import numpy as np
-
-    keras = import_extra("keras", "Keras models")
-    if example_inputs is None:
-        if not getattr(model, "inputs", None):
-            shape = next(iter((getattr(model, "_build_shapes_dict", None) or {}).values()), None)
-            if not isinstance(shape, tuple | list):
-                raise UsageError(
-                    "the inputs of a subclassed model are not known before it is called",
-                    where=where or type(model).__name__,
-                    next="give example_inputs",
-                )
-            example_inputs = np.zeros([size or 2 for size in shape], model.compute_dtype)
-        else:
-            made = [np.zeros([size or 2 for size in t.shape], t.dtype) for t in model.inputs]
-            example_inputs = made[0] if len(made) == 1 else made
-    tensors = keras.tree.map_structure(lambda x: keras.ops.convert_to_tensor(x), example_inputs)
-    graph = load_torch(model, tensors if isinstance(tensors, dict) else (tensors,))
-    names = input_names(model) if getattr(model, "inputs", None) else []
-    _rename(graph.graph.inputs, names)
-    _rename(graph.graph.outputs, output_names(model, len(graph.graph.outputs)))
-    return graph
+    return shape
 
 
 def _exported(model: Any, where: str | None) -> ir.Model:
