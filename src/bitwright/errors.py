@@ -65,3 +65,15 @@ class OutputError(BitwrightError):
 
 class MissingDependencyError(BitwrightError):
     """An optional framework that this call needs is not installed."""
+
+
+def reason_of(error: BaseException) -> str:
+    r"""Another library's error in one line: the first of what a chain of errors began with.
+
+    >>> reason_of(ValueError("shapes differ\nand more"))
+    'shapes differ'
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from bitwright.errors import BitwrightError, ModelError
+from bitwright.errors import BitwrightError, ModelError, reason_of
 from bitwright.importers.external import check_external
 from bitwright.importers.proto_checks import check_proto
 from bitwright.importers.structure import check_values, name_nodes, sort_nodes
@@ -42,7 +42,7 @@ def load_onnx(source: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> ir
         error.where = _joined(where, error.where)
         raise
     except Exception as error:  # onnx_ir and protobuf raise what they like for what a file can hold
-        raise ModelError(f"the model is damaged: {_first_line(error)}", where=where, next=EXPORT_AGAIN) from error
+        raise ModelError(f"the model is damaged: {reason_of(error)}", where=where, next=EXPORT_AGAIN) from error
     return model
 
 
@@ -99,11 +99,3 @@ def _normalize(model: ir.Model) -> None:
 
 def _joined(where: str | None, inner: str | None) -> str | None:
     return ", ".join(part for part in (where, inner) if part) or None
-
-
-def _first_line(error: BaseException) -> str:
-    """The innermost reason of a chain of errors, in one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -14,7 +14,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from bitwright.errors import BitwrightError, MissingDependencyError, ModelError, UsageError
+from bitwright.errors import BitwrightError, MissingDependencyError, ModelError, UsageError, reason_of
 from bitwright.importers.onnx_file import load_onnx
 from bitwright.importers.opset import to_current_opset
 
@@ -111,7 +111,7 @@ def _load_program(torch: Any, path: Path) -> Any:
         raise
     except Exception as error:
         raise ModelError(
-            f"the file is not a program of torch.export, or a damaged one: {_reason(error)}",
+            f"the file is not a program of torch.export, or a damaged one: {reason_of(error)}",
             where=where,
             next="save it again: torch.export.save(torch.export.export(module, example), 'model.pt2')",
         ) from error
@@ -206,7 +206,7 @@ def _export(torch: Any, module: Any, *, where: str | None, **options: Any) -> ir
         raise MissingDependencyError(str(error), where=where, next="pip install bitwright[torch]") from error
     except Exception as error:
         raise ModelError(
-            f"PyTorch could not export the module: {_reason(error)}",
+            f"PyTorch could not export the module: {reason_of(error)}",
             where=where,
             next="try `torch.onnx.export(module, example, dynamo=True)` by itself; data-dependent Python code is the"
             " usual cause",
@@ -233,11 +233,3 @@ def _detach(model: ir.Model) -> None:
         for value in graph.initializers.values():
             if value.const_value is not None:
                 value.const_value = ir.tensor(value.const_value.numpy().copy(), name=value.name)
-
-
-def _reason(error: BaseException) -> str:
-    """The line of a chain of errors that says most."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import onnx_ir as ir
 
-from bitwright.errors import ModelError, UnsupportedOpError
+from bitwright.errors import ModelError, UnsupportedOpError, UsageError, reason_of
 from bitwright.importers.onnx_file import load_onnx
 from bitwright.importers.tensorflow.frameworks import import_extra, import_tensorflow, quiet
 from bitwright.importers.tensorflow.graph_def import Frozen
@@ -25,12 +24,15 @@ def to_graph(frozen: Frozen, where: str | None) -> ir.Model:
     Raises:
         UnsupportedOpError: operators without a counterpart in ONNX, all of them.
         ModelError: tf2onnx cannot convert the graph.
+        UsageError: it depends on a placeholder that is not among its inputs.
         MissingDependencyError: tf2onnx is not installed.
     """
     tf = import_tensorflow()
     with quiet():
         tfonnx = import_extra("tf2onnx.tfonnx", "TensorFlow models")
         optimizer = import_extra("tf2onnx.optimizer", "TensorFlow models")
+        # It numbers names on and on; statistics of a model have to fit when the same model is read again.
+        import_extra("tf2onnx.utils", "TensorFlow models").INTERNAL_NAME = 1
         try:
             with tf.Graph().as_default() as graph:
                 tf.import_graph_def(frozen.graph_def, name="")
@@ -46,11 +48,12 @@ def to_graph(frozen: Frozen, where: str | None) -> ir.Model:
                 model = optimizer.optimize_graph(converted, catch_errors=True).make_model("bitwright")
         except Exception as error:
             raise ModelError(
-                f"tf2onnx cannot convert the graph: {_reason(error)}",
+                f"tf2onnx cannot convert the graph: {reason_of(error)}",
                 where=where,
                 next="try `python -m tf2onnx.convert` by itself; inputs= and outputs= cut a .pb to what matters",
             ) from error
     _refuse_unknown(model, where)
+    _refuse_unfed(model, frozen, where)
     return load_onnx(model)
 
 
@@ -79,6 +82,17 @@ def _refuse_unknown(model: Any, where: str | None) -> None:
     )
 
 
+def _refuse_unfed(model: Any, frozen: Frozen, where: str | None) -> None:
+    """Refuse placeholders that would be inputs which nobody asked for."""
+    names = {frozen.names.get(name, name) for name in frozen.inputs}
+    if unfed := [value.name.removesuffix(":0") for value in model.graph.input if value.name not in names]:
+        raise UsageError(
+            f"the outputs depend on the placeholder {unfed[0]!r}, which is none of the inputs",
+            where=where,
+            next=f"name it in inputs= as well: {','.join([*sorted(names), *unfed])}; or name nodes behind it",
+        )
+
+
 def _nodes(graph: Any) -> list[Any]:
     """All nodes, those of inner graphs too."""
     found = []
@@ -88,13 +102,3 @@ def _nodes(graph: Any) -> list[Any]:
             for inner in (attribute.g, *attribute.graphs):
                 found += _nodes(inner) if inner.node else []
     return found
-
-
-def _reason(error: Exception) -> str:
-    r"""The line of an error that says most.
-
-    >>> _reason(ValueError("\n  bad shape   of x\nmore"))
-    'bad shape of x'
-    """
-    lines = [re.sub(r"\s+", " ", line).strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bitwright.errors import ModelError, UsageError
+from bitwright.errors import ModelError, UsageError, reason_of
 from bitwright.importers.tensorflow.frameworks import import_extra, quiet
-from bitwright.importers.tensorflow.graph_def import Frozen
+from bitwright.importers.tensorflow.graph_def import Frozen, imported, optimized
+from bitwright.importers.tensorflow.inference import needs_stripping, strip_training
 from bitwright.importers.tensorflow.kinds import SAVED_MODEL_FILES
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -36,7 +37,7 @@ def frozen_saved_model(
             loaded = tf.saved_model.load(str(folder), tags=list(tags) if tags is not None else None)
     except Exception as error:  # OSError, RuntimeError, NotFoundError, DecodeError ...
         raise ModelError(
-            f"TensorFlow cannot read the SavedModel: {str(error).strip().splitlines()[0][:300]}",
+            f"TensorFlow cannot read the SavedModel: {reason_of(error)}",
             where=str(path),
             next="see what it holds: `saved_model_cli show --dir FOLDER --all`",
         ) from error
@@ -78,7 +79,8 @@ def frozen_function(
         where: what it came from.
         trackable: what holds its variables and tables, where there are tables.
         outputs: names of outputs that are wanted; all by default.
-        names: what inputs and outputs are called; by default as the function's signature has it.
+        names: what inputs and outputs are called; by default as the function's signature has it. An output that is
+            called as an input is gets `_output` behind its name.
 
     Raises:
         UsageError: no such output, or a tf.function of no known signature.
@@ -89,15 +91,13 @@ def frozen_function(
     given = [tensor for tensor in function.inputs if id(tensor) not in captured and tensor.dtype != tf.resource]
     results = [tensor for tensor in function.outputs if tensor.dtype != tf.resource]
     called = names or (_input_names(tf, function, given), _output_names(tf, function, results))
-    renamed = dict(zip([t.name for t in given], called[0], strict=True))
-    renamed |= dict(zip([t.name for t in results], called[1], strict=True))
-    if unknown := sorted(set(outputs) - {renamed[t.name] for t in results}):
-        raise UsageError(
-            f"there is no output {unknown[0]!r}",
-            where=where,
-            next=f"there are: {', '.join(renamed[t.name] for t in results)}",
-        )
-    wanted = [t.name for t in results if not outputs or renamed[t.name] in outputs]
+    if unknown := sorted(set(outputs) - set(called[1])):
+        raise UsageError(f"there is no output {unknown[0]!r}", where=where, next=f"there are: {', '.join(called[1])}")
+    renamed = {
+        t.name: f"{name}_output" if name in called[0] else name for t, name in zip(results, called[1], strict=True)
+    }
+    wanted = [t.name for t, name in zip(results, called[1], strict=True) if not outputs or name in outputs]
+    renamed |= dict(zip([t.name for t in given], called[0], strict=True))
     inputs = [tensor.name for tensor in given]
     loader = import_extra("tf2onnx.tf_loader", "TensorFlow models")
     try:
@@ -109,10 +109,14 @@ def frozen_function(
                 graph_def, tables = loader.from_trackable(trackable, function, inputs, wanted, False)
     except Exception as error:
         raise ModelError(
-            f"TensorFlow cannot freeze the function: {str(error).strip().splitlines()[0][:300]}",
+            f"TensorFlow cannot freeze the function: {reason_of(error)}",
             where=where,
             next="a model above 2 GB, or one that changes its variables as it runs, cannot be frozen",
         ) from error
+    if needs_stripping(graph_def):
+        fed = {name.split(":")[0] for name in inputs}
+        stripped = strip_training(tf, imported(tf, graph_def, where), graph_def, fed)
+        graph_def = optimized(tf, stripped, inputs, wanted)
     present = {node.name for node in graph_def.node}
     used = [name for name in inputs if name.split(":")[0] in present]
     return Frozen(graph_def, tuple(used), tuple(wanted), {name: renamed[name] for name in (*used, *wanted)}, tables)

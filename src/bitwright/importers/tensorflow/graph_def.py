@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bitwright.errors import ModelError, UsageError
+from bitwright.errors import ModelError, UsageError, reason_of
 from bitwright.importers.tensorflow.frameworks import import_extra, quiet
+from bitwright.importers.tensorflow.inference import WITH_DEFAULT, needs_stripping, strip_training
 
 #: Nodes that compute nothing that an output could be.
 _NO_OUTPUT = frozenset({"NoOp", "Assert", "Const", "Placeholder", "SaveV2", "RestoreV2"})
@@ -66,12 +67,13 @@ def read_graph_def(tf: Any, path: Path) -> Any:
 
 
 def cut(tf: Any, graph_def: Any, inputs: Sequence[str], outputs: Sequence[str], where: str | None) -> Frozen:
-    """The part of a graph between inputs and outputs.
+    """The part of a graph between inputs and outputs, without what only training needs.
 
     Args:
         tf: the module.
         graph_def: left as it is.
-        inputs: names of nodes or tensors that are fed; placeholders take their places. All placeholders by default.
+        inputs: names of nodes or tensors that are fed; placeholders take their places. By default the placeholders
+            that the outputs need; one that has a default is its default, unless it is named or there is no other.
         outputs: names of nodes or tensors; by default the nodes that no other reads.
         where: the file.
 
@@ -79,28 +81,29 @@ def cut(tf: Any, graph_def: Any, inputs: Sequence[str], outputs: Sequence[str], 
         UsageError: a name that the graph does not have, or none are given where they cannot be told.
         ModelError: the graph cannot be imported, or holds variables.
     """
-    nodes = {node.name: node for node in graph_def.node}
-    inputs = tuple(inputs) or tuple(name for name, node in nodes.items() if node.op.startswith("Placeholder"))
-    outputs = tuple(outputs) or _unread(graph_def)
-    for name in (*inputs, *outputs):
-        if (node_name := name.removeprefix("^").split(":")[0]) not in nodes:
-            raise UsageError(f"the graph has no node {node_name!r}", where=where, next=_near(node_name, nodes))
+    graph = imported(tf, graph_def, where)
+    outputs = tuple(outputs) or _unread(graph, graph_def)
     if not outputs:
         raise UsageError("the graph has no output that can be told", where=where, next="give outputs=, names of nodes")
-    graph = _imported(tf, graph_def, where)
+    for name in (*inputs, *outputs):
+        _check_name(graph, name, [node.name for node in graph_def.node], where)
+    fed = list(dict.fromkeys(_tensor(name) for name in tuple(inputs) or _placeholders(graph_def)))
+    if needs_stripping(graph_def):
+        graph_def = strip_training(tf, graph, graph_def, {name.split(":")[0] for name in fed})
+    nodes = {node.name: node for node in graph_def.node}
+    needed, read = _needed(nodes, outputs, fed)
+    kept = {node.name for node in needed}
     made = tf.compat.v1.GraphDef(versions=graph_def.versions, library=graph_def.library)
     renamed: dict[str, str] = {}
-    for name in dict.fromkeys(_tensor(name) for name in inputs):
-        tensor = graph.get_tensor_by_name(name)
+    for name in fed:
+        if not inputs and name not in read:
+            continue
         node, _, slot = name.partition(":")
-        placeholder = node if slot == "0" else f"{node}_{slot}"
-        while slot != "0" and placeholder in nodes:
+        placeholder = node if slot == "0" and node not in kept else f"{node}_{slot}"
+        while placeholder != node and placeholder in nodes:
             placeholder += "_"
-        renamed[name] = placeholder
-        made.node.append(_placeholder(tf, placeholder, tensor))
-    fed = {tensor.split(":")[0] for tensor, placeholder in renamed.items() if tensor == f"{placeholder}:0"}
-    needed = [node for node in _needed(nodes, outputs, renamed) if node.name not in fed]
-    kept = {node.name for node in needed}
+        renamed[name] = f"{placeholder}:0"
+        made.node.append(_placeholder(tf, placeholder, graph.get_tensor_by_name(name)))
     for node in needed:
         if node.op in _VARIABLES:
             raise ModelError(
@@ -113,25 +116,60 @@ def cut(tf: Any, graph_def: Any, inputs: Sequence[str], outputs: Sequence[str], 
         copy.device = ""
         del copy.input[:]
         copy.input.extend(
-            _rewired(name, renamed) for name in node.input if not name.startswith("^") or name[1:] in kept
+            renamed.get(_tensor(name), name) for name in node.input if not name.startswith("^") or name[1:] in kept
         )
-    ports = tuple(_tensor(placeholder) for placeholder in renamed.values())
-    results = tuple(dict.fromkeys(_tensor(name) for name in outputs))
+    ports = tuple(renamed.values())
+    results = tuple(dict.fromkeys(renamed.get(_tensor(name), _tensor(name)) for name in outputs))
     names = {tensor: tensor.removesuffix(":0") for tensor in (*ports, *results)}
+    names |= {placeholder: name.removesuffix(":0") for name, placeholder in renamed.items() if name.endswith(":0")}
+    return Frozen(optimized(tf, made, ports, results), ports, results, names)
+
+
+def optimized(tf: Any, graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+    """The graph as TensorFlow's own optimizer leaves it, constants computed."""
     loader = import_extra("tf2onnx.tf_loader", "TensorFlow models")
     with quiet(), tf.Graph().as_default():
-        tf.import_graph_def(made, name="")
-        made = loader.tf_optimize(list(ports), list(results), made)
-    return Frozen(made, ports, results, names)
+        tf.import_graph_def(graph_def, name="")
+        return loader.tf_optimize(list(inputs), list(outputs), graph_def)
 
 
-def _imported(tf: Any, graph_def: Any, where: str | None) -> Any:
+def _placeholders(graph_def: Any) -> tuple[str, ...]:
+    """The nodes that are fed where no names are given."""
+    plain = tuple(node.name for node in graph_def.node if node.op in ("Placeholder", "PlaceholderV2"))
+    return plain or tuple(node.name for node in graph_def.node if node.op == WITH_DEFAULT)
+
+
+def _check_name(graph: Any, name: str, nodes: Sequence[str], where: str | None) -> None:
+    """Refuse names of what the graph does not have.
+
+    Raises:
+        UsageError: it has no such node, or the node no such result.
+    """
+    node, _, slot = _tensor(name).partition(":")
+    if node not in nodes:
+        raise UsageError(f"the graph has no node {node!r}", where=where, next=_near(node, nodes))
+    count = len(graph.get_operation_by_name(node).outputs)
+    if not slot.isdecimal() or int(slot) >= count:
+        given = ", ".join(f"{node}:{at}" for at in range(count))
+        raise UsageError(
+            f"the graph has no tensor {_tensor(name)!r}",
+            where=where,
+            next=f"node {node!r} gives {given or 'no tensor'}",
+        )
+
+
+def imported(tf: Any, graph_def: Any, where: str | None) -> Any:
+    """The graph as TensorFlow's tf.Graph.
+
+    Raises:
+        ModelError: TensorFlow cannot import it.
+    """
     with tf.Graph().as_default() as graph:
         try:
             tf.import_graph_def(graph_def, name="")
         except Exception as error:  # ValueError of an operator that is not there, NotFoundError, ...
             raise ModelError(
-                f"TensorFlow cannot import the graph: {str(error).splitlines()[0][:300]}",
+                f"TensorFlow cannot import the graph: {reason_of(error)}",
                 where=where,
                 next="a graph of custom operators needs their library loaded first (tf.load_op_library)",
             ) from error
@@ -146,23 +184,20 @@ def _placeholder(tf: Any, name: str, tensor: Any) -> Any:
     return node
 
 
-def _needed(nodes: dict[str, Any], outputs: Sequence[str], fed: dict[str, str]) -> list[Any]:
-    """The nodes that outputs need when tensors are fed, in the order of the graph."""
+def _needed(nodes: dict[str, Any], outputs: Sequence[str], fed: Sequence[str]) -> tuple[list[Any], set[str]]:
+    """The nodes that outputs need when tensors are fed, in the order of the graph; and the tensors that are read."""
     found: set[str] = set()
+    read: set[str] = set()
     waiting = [_tensor(name) for name in outputs]
     while waiting:
         tensor = waiting.pop()
-        name = tensor.removeprefix("^").split(":")[0]
+        read.add(tensor)
+        name = tensor.split(":")[0]
         if tensor in fed or name in found:
             continue
         found.add(name)
-        waiting += [_tensor(read) for read in nodes[name].input if not read.startswith("^")]
-    return [node for name, node in nodes.items() if name in found]
-
-
-def _rewired(name: str, renamed: dict[str, str]) -> str:
-    """What a node reads, where placeholders have taken places."""
-    return renamed.get(_tensor(name), name)
+        waiting += [_tensor(one) for one in nodes[name].input if not one.startswith("^")]
+    return [node for name, node in nodes.items() if name in found], read
 
 
 def _tensor(name: str) -> str:
@@ -174,13 +209,15 @@ def _tensor(name: str) -> str:
     return name if ":" in name else f"{name}:0"
 
 
-def _unread(graph_def: Any) -> tuple[str, ...]:
+def _unread(graph: Any, graph_def: Any) -> tuple[str, ...]:
+    """The nodes that no other reads and that give a tensor."""
     read = {name.removeprefix("^").split(":")[0] for node in graph_def.node for name in node.input}
-    return tuple(n.name for n in graph_def.node if n.name not in read and n.op not in _NO_OUTPUT)
+    unread = (n.name for n in graph_def.node if n.name not in read and n.op not in _NO_OUTPUT)
+    return tuple(name for name in unread if graph.get_operation_by_name(name).outputs)
 
 
-def _near(name: str, nodes: dict[str, Any]) -> str:
+def _near(name: str, nodes: Sequence[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, nodes, n=3)
-    return f"did you mean {', '.join(near)}?" if near else f"it ends with: {', '.join(list(nodes)[-5:])}"
+    return f"did you mean {', '.join(near)}?" if near else f"it ends with: {', '.join(nodes[-5:])}"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnx_ir as ir
 
-from bitwright.errors import BitwrightError, ModelError, UsageError
+from bitwright.errors import ModelError, UsageError, reason_of
 from bitwright.importers.onnx_file import load_onnx
 from bitwright.importers.tensorflow.convert import to_graph
 from bitwright.importers.tensorflow.frameworks import import_extra, import_tensorflow, quiet
@@ -47,7 +51,7 @@ def read_keras(path: Path) -> Any:
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"Keras cannot read the file: {str(error).strip().splitlines()[0][:300] if str(error).strip() else error!r}",
+        f"Keras cannot read the file: {reason_of(error)}",
         where=str(path),
         next="a file of weights alone is no model; a model of your own layers is given in memory instead of its file",
     )
@@ -70,7 +74,7 @@ def keras_graph(model: Any, example_inputs: Any, where: str | None) -> ir.Model:
         return _through_tensorflow(model, example_inputs, where)
     if backend == "torch":
         return _through_torch(model, example_inputs, where)
-    return _exported(model, where)
+    return _reread(model, where)
 
 
 def _backend(model: Any) -> str:
@@ -86,18 +90,20 @@ def _is_legacy(model: Any) -> bool:
 
 def _through_tensorflow(model: Any, example_inputs: Any, where: str | None) -> ir.Model:
     tf = import_tensorflow()
-    structure = _structure(tf, model, example_inputs, where)
-    flat = tf.nest.flatten(structure)
+    # Each Keras has its own order of nested inputs and outputs, in which it names them.
+    tree = tf.nest if _is_legacy(model) else import_extra("keras", "Keras models").tree
+    structure = _structure(tf, tree, model, example_inputs, where)
+    flat = tree.flatten(structure)
 
     def call(*tensors: Any) -> Any:
-        return model(tf.nest.pack_sequence_as(structure, tensors), training=False)
+        return tree.flatten(model(tree.pack_sequence_as(structure, tensors), training=False))
 
     try:
         with quiet():
             function = tf.function(call, autograph=False).get_concrete_function(*flat)
     except Exception as error:
         raise ModelError(
-            f"Keras cannot trace the model: {str(error).strip().splitlines()[0][:300]}",
+            f"Keras cannot trace the model: {reason_of(error)}",
             where=where,
             next="call it once on an example of its inputs, and give example_inputs",
         ) from error
@@ -106,7 +112,7 @@ def _through_tensorflow(model: Any, example_inputs: Any, where: str | None) -> i
     return to_graph(frozen_function(tf, function, where, names=names), where)
 
 
-def _structure(tf: Any, model: Any, example_inputs: Any, where: str | None) -> Any:
+def _structure(tf: Any, tree: Any, model: Any, example_inputs: Any, where: str | None) -> Any:
     """What the model is called with, as TensorSpecs."""
     if example_inputs is None and getattr(model, "inputs", None):
         names = input_names(model)
@@ -114,7 +120,7 @@ def _structure(tf: Any, model: Any, example_inputs: Any, where: str | None) -> A
         like = getattr(model, "_inputs_struct", None)
         if like is None:  # tf_keras
             like = getattr(model, "_nested_inputs", specs if len(specs) > 1 else specs[0])
-        return tf.nest.pack_sequence_as(like, specs) if tf.nest.is_nested(like) else specs[0]
+        return tree.pack_sequence_as(like, specs) if tree.is_nested(like) else specs[0]
     if example_inputs is None:
         return _structure_of_built(tf, model, where)
     counter = iter(range(10_000))
@@ -125,9 +131,11 @@ def _structure(tf: Any, model: Any, example_inputs: Any, where: str | None) -> A
         array = np.asarray(value)
         index = next(counter)
         shape = (None, *array.shape[1:]) if array.ndim else ()
-        return tf.TensorSpec(shape, array.dtype, name="input" if index == 0 else f"input_{index}")
+        double = array.dtype == np.float64 and getattr(model, "compute_dtype", None) != "float64"
+        dtype = np.dtype(np.float32) if double else array.dtype  # as Keras takes numpy's doubles
+        return tf.TensorSpec(shape, dtype, name="input" if index == 0 else f"input_{index}")
 
-    structure = tf.nest.map_structure(spec, example_inputs)
+    structure = tree.map_structure(spec, example_inputs)
     if isinstance(structure, dict):
         structure = {key: tf.TensorSpec(value.shape, value.dtype, name=key) for key, value in structure.items()}
     return structure
@@ -185,24 +193,38 @@ def _built_shape(model: Any, where: str | None) -> Sequence[int | None]:
     return shape
 
 
-def _exported(model: Any, where: str | None) -> ir.Model:
-    """On other backends (JAX): what Keras itself exports."""
-    import onnx
+#: Run by a process of its own: Keras has one backend a process.
+_REREAD = """
+import sys
+import onnx_ir
+from bitwright.importers.tensorflow.load import load_tensorflow
+onnx_ir.save(load_tensorflow(sys.argv[1]), sys.argv[2])
+"""
 
+
+def _reread(model: Any, where: str | None) -> ir.Model:
+    """On other backends (JAX): its file, read on TensorFlow by another process."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+        saved, made = Path(folder) / "model.keras", Path(folder) / "model.onnx"
         try:
-            with quiet():
-                model.export(path, format="onnx", verbose=False)
-            return load_onnx(onnx.load(path))
-        except BitwrightError:
-            raise
+            model.save(saved)
         except Exception as error:
+            raise ModelError(f"Keras cannot save the model: {reason_of(error)}", where=where) from error
+        done = subprocess.run(
+            [sys.executable, "-c", _REREAD, str(saved), str(made)],
+            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if line.strip()]
             raise ModelError(
-                f"Keras cannot export the model: {str(error).strip().splitlines()[0][:300]}",
+                f"the model cannot be read on Keras's tensorflow backend: {(said or ['no reason given'])[-1][:300]}",
                 where=where,
-                next="save it as .keras and load the file, which is read on the tensorflow backend",
-            ) from error
+                next="layers of your own need keras.saving.register_keras_serializable in an installed module",
+            )
+        return load_onnx(onnx.load(made))
 
 
 def input_names(model: Any) -> list[str]:

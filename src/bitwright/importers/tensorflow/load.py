@@ -33,7 +33,8 @@ def load_tensorflow(
         source: a SavedModel's folder, a .keras, .h5 or .pb file, a keras.Model, a tf.function or concrete function,
             what tf.saved_model.load gives, or a GraphDef. Left as it is.
         example_inputs: for a subclassed Keras model.
-        inputs: for a GraphDef, names of nodes that are fed instead of computed; its placeholders by default.
+        inputs: for a GraphDef, names of nodes that are fed instead of computed; by default the placeholders that the
+            outputs need, those that have a default aside.
         outputs: for a GraphDef, names of nodes that are wanted; for a SavedModel, of outputs of the signature.
         signature: for a SavedModel.
         tags: for a SavedModel.
@@ -46,6 +47,7 @@ def load_tensorflow(
     """
     kind = kind_of(source)
     where = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+    inputs, outputs = ((names,) if isinstance(names, str) else tuple(names) for names in (inputs, outputs))
     _check(kind, where, inputs=inputs, outputs=outputs, signature=signature)
     if kind in ("keras", "keras_file"):
         model = read_keras(Path(source)) if kind == "keras_file" else source
@@ -65,17 +67,10 @@ def _check(
     kind: str | None, where: str | None, *, inputs: Sequence[str], outputs: Sequence[str], signature: str | None
 ) -> None:
     """Refuse arguments that this kind of model has no use for."""
-    cut_at_inputs, named, signed = (
-        ("graph_def", "graph_def_file"),
-        ("saved_model", "loaded", "function"),
-        (
-            "saved_model",
-            "loaded",
-        ),
-    )
+    cut_at_inputs, signed = ("graph_def", "graph_def_file"), ("saved_model", "loaded")
     for name, given, kinds, what in (
         ("inputs", inputs, cut_at_inputs, "a frozen GraphDef"),
-        ("outputs", outputs, (*cut_at_inputs, *named), "a GraphDef, a SavedModel or a function"),
+        ("outputs", outputs, (*cut_at_inputs, *signed, "function"), "a GraphDef, a SavedModel or a function"),
         ("signature", signature, signed, "a SavedModel"),
     ):
         if given and kind not in kinds:
