@@ -203,7 +203,8 @@ def fit(
         distill: how much of the loss is distillation, 0 to 1; 1 without labels, 0.5 with them by default.
         temperature: of distillation between scores of classes.
         teacher: what is learned from instead of the float network: a module that takes inputs by name.
-        augment: changes images at each step, by name ("flip shift=4"), or a function of a batch of inputs.
+        augment: changes images at each step, by name ("flip shift=4", with distill=1 also "mix"), or a function of a
+            batch of inputs.
         holdout: the share of the data that is not trained on; the weights that are best there are kept.
         patience: stop after so many epochs that are not better on what was held out.
         autocast: products in bfloat16: near twice as fast on processors that have it, but for depthwise layers.

@@ -243,6 +243,28 @@ def test_augmentation_moves_and_mirrors():
         augmentation("spin")
 
 
+def test_augmentation_mixes_images_of_a_batch():
+    """Each is a blend of itself and another; what all have in common stays."""
+    x = torch.arange(8.0).reshape(8, 1, 1, 1).expand(8, 3, 4, 4)
+
+    mixed = augmentation("mix")(x)
+
+    assert not torch.equal(x, mixed)
+    assert 0 <= mixed.min() <= mixed.max() <= 7
+    assert torch.equal(mixed[:, :1, :1, :1].expand(8, 3, 4, 4), mixed)
+
+
+def test_mixed_images_are_not_learned_from_labels():
+    """What a blend shows only the teacher can say."""
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 4))
+    network = bw.trainable(module, example_inputs=torch.zeros(2, 3, 8, 8))
+    data = (np.random.default_rng(0).normal(size=(16, 3, 8, 8)).astype(np.float32), np.arange(16) % 4)
+
+    with pytest.raises(UsageError, match="mixed images have no labels"):
+        bw.fit(network, data, epochs=1, augment="flip mix")
+    bw.fit(network, data, epochs=1, batch_size=8, augment="flip mix", distill=1.0)
+
+
 def test_augmentation_of_images_whose_channels_are_last_moves_the_same_pixels():
     """Colours stay where they are."""
     x = torch.rand(8, 3, 8, 8)

@@ -55,7 +55,10 @@ class Training:
         ),
     ] = None
     augment: Annotated[
-        str | None, typer.Option(metavar="WORDS", help='Change images at each step: "flip shift=4".')
+        str | None,
+        typer.Option(
+            metavar="WORDS", help='Change images at each step: "flip shift=4"; with distillation alone also "mix".'
+        ),
     ] = None
     holdout: Annotated[
         float,

@@ -106,6 +106,8 @@ class _Training:
         if table.whole.labels is None and settings.distill == 0 and settings.loss is None:
             raise UsageError("there are no labels, and distill=0 learns from them alone", next="leave distill out")
         needs_labels = settings.loss is None and settings.distill != 1
+        if table.whole.labels is not None and settings.distill != 1 and getattr(settings.augment, "blends", False):
+            raise UsageError("mixed images have no labels of their own", next="distill=1 learns from the teacher alone")
         #: Whether labels are classes that the first output has scores of.
         self.classes = try_batch(network, table, settings.batch_size, needs_labels=needs_labels)
         self.table = table
