@@ -55,10 +55,12 @@ def write_table(
     Raises:
         StatisticsError: statistics of another model, without what the method needs, or of nothing that the table
             holds; names that it cannot hold.
-        UsageError: another suffix, an unknown method, or no version.
+        UsageError: no statistics, another suffix, an unknown method, or no version.
         OutputError: the file cannot be written.
     """
     suffix = _suffix(path)
+    if not isinstance(statistics, Statistics):
+        raise UsageError(f"statistics cannot be {type(statistics).__name__}", next="bitwright.Statistics.load(path)")
     prepared = prepare(float_model(load(model)).graph)
     if statistics.graph and statistics.graph != digest(prepared):
         raise StatisticsError(

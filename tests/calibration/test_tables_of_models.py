@@ -367,3 +367,10 @@ def outputs(model: bw.Model, images: np.ndarray) -> np.ndarray:
 
 def accuracy(model: bw.Model, images: np.ndarray, labels: np.ndarray) -> float:
     return float((outputs(model, images).argmax(axis=1) == labels).mean())
+
+
+def test_write_table_names_what_statistics_are(tmp_path):
+    """A path of them is none, and nothing is written."""
+    with pytest.raises(UsageError, match=r"cannot be str[\s\S]*Statistics\.load"):
+        bw.write_table("seen.npz", tmp_path / "t.cache", MODEL_PATH)
+    assert not list(tmp_path.iterdir())

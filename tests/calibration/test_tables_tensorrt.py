@@ -105,7 +105,7 @@ def test_cache_refuses_to_write_names_that_no_line_holds(name):
         CalibrationCache({name: 1.0}).to_text()
 
 
-@pytest.mark.parametrize("text", ["8", "8.6.1.6", "v8.6", "", "8.600.1", "8.6\u0661"])
+@pytest.mark.parametrize("text", ["8", "8.6.1.6", "v8.6", "", "8.600.1", "8.6\u0661", 8])
 def test_version_refuses_what_is_none(text):
     """Two or three small numbers."""
     with pytest.raises(UsageError, match="no version of TensorRT"):

@@ -206,6 +206,9 @@ def changed(config: dict[str, Any], field: str, **values: Any) -> dict[str, Any]
         (entry({"compute_precision": "INTEGER"}), "without weight_tensor_config"),
         (entry(DYNAMIC | {"colour": 1}), "unknown field 'colour'"),
         (entry(DYNAMIC, regex="("), "not a regular expression"),
+        (entry(changed(DYNAMIC, "weight_tensor_config", num_bits="eight")), "num_bits = 'eight'"),
+        (entry(changed(WEIGHT_ONLY, "weight_tensor_config", granularity="BLOCKWISE_all")), "granularity = 'all'"),
+        (entry(DYNAMIC | {"min_weight_elements": None}), "min_weight_elements = None"),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )

@@ -67,6 +67,11 @@ def calibrate(
     """Run samples through MODEL and keep what each tensor saw."""
     if merge:
         check_output(output, ".npz")
+        if (calibration, statistics, samples, preprocess, method) != (None,) * 5:
+            raise UsageError(
+                "--merge takes statistics as they are: no data, no method",
+                next="name the files of statistics alone",
+            )
         return _merge(files, output, quiet)
 
     import bitwright as bw
@@ -77,6 +82,8 @@ def calibrate(
         raise UsageError(f"calibrate takes one model (got {len(files)} files)", next="give --merge to merge statistics")
     model, is_table, part = files[0], output.suffix.lower() in TABLE_SUFFIXES, parse_shard(shard)
     _check_source(calibration, statistics, is_table)
+    if calibration is None and (samples, preprocess) != (None, None):
+        raise UsageError("--samples and --preprocess are of --calibration", next="give the data, or leave them out")
     if is_table and (mode != "int8" or part[1] != 1):
         raise UsageError(
             "a table holds the 8-bit ranges of all samples: --mode int8 and no --shard",

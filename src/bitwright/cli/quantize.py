@@ -117,6 +117,8 @@ def quantize(
             raise UsageError("--save-statistics needs --calibration", next="give the data to take statistics of")
     if calibration is not None and statistics is not None:
         raise UsageError("--calibration and --statistics exclude each other", next="give one of the two")
+    if calibration is None and (samples, preprocess) != (None, None):
+        raise UsageError("--samples and --preprocess are of --calibration", next="give the data, or leave them out")
     if equalize and (statistics or save_statistics):
         raise UsageError(
             "statistics are of the model as it is, --equalize changes its ranges", next="give --calibration alone"

@@ -11,6 +11,7 @@ from bitwright.cli.answer import Answer
 from bitwright.cli.options import JsonOption, PreprocessOption, QuietOption, names
 from bitwright.cli.output import check_output
 from bitwright.cli.transform_graph import answer
+from bitwright.errors import UsageError
 from bitwright.formats.suffixes import MODEL_SUFFIXES, TFLITE
 
 _Number = float | None
@@ -55,6 +56,8 @@ def quantize_graph(
 ) -> Answer:
     """Round or quantize a float graph by MODE, as TensorFlow's script of this name did."""
     check_output(output, *MODEL_SUFFIXES, model=input_file)
+    if preprocess is not None and calibration is None:
+        raise UsageError("--preprocess is of --calibration", next="give the data, or leave it out")
 
     from bitwright.compat.graph_transforms import quantize_graph as quantized
 

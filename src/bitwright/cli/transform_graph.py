@@ -53,6 +53,8 @@ def transform_graph(
         missing = [name for name, value in given if not value]
         raise UsageError(f"missing {', '.join(missing)}", next="`bitwright transform-graph --list` names them")
     check_output(out_graph, *MODEL_SUFFIXES, model=in_graph)
+    if preprocess is not None and calibration is None and log_data is None:
+        raise UsageError("--preprocess is of --calibration or --log_data", next="give the data, or leave it out")
 
     from bitwright.compat.graph_transforms import log_values
     from bitwright.compat.graph_transforms import transform_graph as transformed

@@ -151,3 +151,20 @@ def test_log_values_refuses_a_model_that_logs_nothing(network, samples):
     """It says what would."""
     with pytest.raises(TransformError, match="logs nothing"):
         log_values(network, samples)
+
+
+def test_quantize_nodes_takes_what_the_log_lacks_from_calibration(network, samples, tmp_path):
+    """Ranges of the log stand, those of other tensors come from the samples."""
+    log = tmp_path / "log.txt"
+    log.write_text(";input_data/eightbit/requant_range__print__;__requant_min_max:[-2.0][3.1]\n")
+
+    made = transform_graph(network, f"{FREEZE.format(log)} quantize_nodes", calibration=samples).model
+
+    assert made.plan.counts()["integer"] == 4
+    assert made.plan.tensors["input_data"].qparams.scale[0] == pytest.approx(5.1 / 255)
+
+
+def test_transform_graph_refuses_calibration_that_nothing_reads(network, samples):
+    """A list without quantize_nodes takes no ranges."""
+    with pytest.raises(TransformError, match="no transform of the list reads any"):
+        transform_graph(network, "fold_constants sort_by_execution_order", calibration=samples)

@@ -257,3 +257,26 @@ def test_summaries_hold_sparsities(tmp_path):
 
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*.v2"))
     assert b"epoch_scores/kernel/sparsity" in written
+
+
+def test_prune_low_magnitude_names_a_block_that_is_no_pair():
+    """A number is no block."""
+    with pytest.raises(UsageError, match="block_size cannot be 4"):
+        tf_sparsity.prune_low_magnitude(convolutional(), block_size=4)
+
+
+def test_pruning_policy_is_what_policies_derive_from():
+    """It chooses layers; one that does not say which cannot be made."""
+
+    class Products(tf_sparsity.PruningPolicy):
+        def allow_pruning(self, layer):
+            return isinstance(layer, layers.Dense)
+
+        def ensure_model_supports_pruning(self, model):
+            pass
+
+    pruned = tf_sparsity.prune_low_magnitude(convolutional(), half(), pruning_policy=Products())
+
+    assert [layer.name for layer in pruned.layers if layer.name.startswith("prune")] == ["prune_low_magnitude_scores"]
+    with pytest.raises(TypeError, match="abstract"):
+        tf_sparsity.PruningPolicy()

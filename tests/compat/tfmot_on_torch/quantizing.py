@@ -17,7 +17,9 @@ from networks import convolutional, images, kernels, layers, trained
 import bitwright as bw
 import bitwright.compat.tfmot as tfmot
 from bitwright.calibration.idx import read_idx
-from bitwright.errors import UsageError
+from bitwright.compat.tflite import OpsSet, Optimize, TFLiteConverter
+from bitwright.errors import UnsupportedOpError, UsageError
+from bitwright.formats.tflite.read import read_tflite
 from bitwright.quantization.plan import Compute
 
 tf_quantization = tfmot.quantization.keras
@@ -192,6 +194,44 @@ def test_quantize_model_names_what_it_does_not_take(model):
         tf_quantization.quantize_annotate_layer(layers.Dense(2), quantize_config=object())
     with pytest.warns(UserWarning, match="quantized_layer_name_prefix='q_' names nothing"):
         tf_quantization.quantize_model(model, quantized_layer_name_prefix="q_")
+
+
+def test_converter_gives_a_quantize_aware_model_the_ports_that_are_asked(aware):
+    """Full integers need no samples: training has seen them."""
+    made = TFLiteConverter.from_keras_model(aware)
+    made.optimizations = [Optimize.DEFAULT]
+    made.target_spec.supported_ops = [OpsSet.TFLITE_BUILTINS_INT8]
+    made.inference_input_type, made.inference_output_type = np.uint8, np.int8
+
+    program = read_tflite(made.convert())
+
+    assert [program.tensors[port.tensor].dtype for port in (*program.inputs, *program.outputs)] == ["u8", "i8"]
+    assert not [o.kind for o in program.operators if any(program.tensors[name].dtype == "f32" for name in o.outputs)]
+
+
+def test_converter_refuses_floats_of_a_quantize_aware_model_where_integers_are_asked(model):
+    """A layer that was left float is named."""
+    parts = keras.models.clone_model(model, clone_function=lambda layer: (
+        tf_quantization.quantize_annotate_layer(layer) if layer.name == "scores" else layer
+    ))  # fmt: skip
+    made = TFLiteConverter.from_keras_model(trained(tf_quantization.quantize_apply(parts), epochs=1))
+    made.target_spec.supported_ops = [OpsSet.TFLITE_BUILTINS_INT8]
+
+    with pytest.raises(UnsupportedOpError, match="Conv"):
+        made.convert()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("supported_types", [np.float16]), ("representative_dataset", lambda: iter(()))]
+)
+def test_converter_warns_of_what_a_quantize_aware_model_has_no_use_for(aware, attribute, value):
+    """Its integers are those of its training."""
+    made = TFLiteConverter.from_keras_model(aware)
+    made.optimizations = [Optimize.DEFAULT]
+    setattr(made.target_spec if attribute == "supported_types" else made, attribute, value)
+
+    with pytest.warns(UserWarning, match=f"{attribute} changes nothing"):
+        made.convert()
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="the shared data are not here")

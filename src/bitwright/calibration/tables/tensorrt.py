@@ -110,7 +110,7 @@ def version_number(text: str) -> int:
     >>> version_number("8.6.1"), version_number("10.3.0"), version_number("7.0")
     (8601, 100300, 7000)
     """
-    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,2}){1,2}", text):
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,2}){1,2}", text):
         raise UsageError(f"no version of TensorRT: {text!r}", next="write it like 8.6.1 or 10.3.0")
     major, minor, patch = (*(int(part) for part in text.split(".")), 0)[:3]
     return major * (10_000 if major >= 10 else 1_000) + minor * 100 + patch

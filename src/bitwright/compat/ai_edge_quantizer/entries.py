@@ -99,7 +99,7 @@ def understood(entry: Mapping[str, Any], where: str) -> Asked | None:
     if config.get("skip_checks"):
         warnings.warn(f"skip_checks has no meaning ({where}): what has no kernel stays float", stacklevel=2)
     how = _how(algorithm, config, where)
-    return Asked(regex, operation, how, int(config.get("min_weight_elements", 0)))
+    return Asked(regex, operation, how, _whole(config.get("min_weight_elements", 0), "min_weight_elements", where))
 
 
 def _how(algorithm: str, config: Mapping[str, Any], where: str) -> How:
@@ -148,7 +148,7 @@ def _how(algorithm: str, config: Mapping[str, Any], where: str) -> How:
         compute=compute,
         weight_storage=f"i{bits}",
         weight_granularity="per-block" if blocks else _granularity(weights, where),
-        block_size=int(weights["granularity"][len(_BLOCKS) :]) if blocks else None,
+        block_size=_whole(weights["granularity"][len(_BLOCKS) :], "granularity", where) if blocks else None,
         weight_symmetric=weights["symmetric"],
         weight_method=_METHODS[algorithm],
         activation_storage=None if activations is None else _activation_storage(activations, where),
@@ -184,7 +184,7 @@ def _tensor(config: Mapping[str, Any], field: str, where: str) -> dict[str, Any]
     if "num_bits" not in told:
         raise RecipeError("num_bits is missing", where=f"{where}, {field}", next="8 is usual")
     return {
-        "num_bits": int(told["num_bits"]),
+        "num_bits": _whole(told["num_bits"], "num_bits", f"{where}, {field}"),
         "symmetric": bool(told.get("symmetric", True)),
         "granularity": _text(told.get("granularity", "TENSORWISE")),
         "dtype": _text(told.get("dtype", "INT")),
@@ -218,6 +218,13 @@ def _check_fields(told: Any, known: Iterable[str], where: str) -> None:
     for name in told:
         if name not in known:
             raise RecipeError(f"unknown field {name!r}", where=where, next=f"one of {', '.join(sorted(known))}")
+
+
+def _whole(value: Any, field: str, where: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{field} = {value!r} holds no whole number", where=where, next="write one") from error
 
 
 def _text(value: Any) -> str:

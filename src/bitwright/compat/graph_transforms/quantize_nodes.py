@@ -66,7 +66,7 @@ def integer_model(
     """The full-integer model of known ranges; nodes that need a range that nobody knows stay as they are."""
     floats = work.floats()
     options: dict[str, Any] = {"target": work.target, "default_ranges": fallback}
-    if work.calibration is not None and not work.ranges:
+    if work.calibration is not None:
         drawn: dict[str, Any] = {"preprocess": work.preprocess}
         if not ranges:
             return quantize(floats, "int8", calibration=work.calibration, **drawn, **options)

@@ -48,8 +48,8 @@ def quantize_graph(
     | weights | every float constant stored in 8 bits and dequantized where it is read |
     | weights_rounded | every float constant in one of 2^bitdepth buckets; still float, so that the file compresses |
 
-    Constants of fewer than 16 elements stay in the last two modes. TensorFlow's `round` put an operator behind each
-    layer, RoundToSteps, that no release of TensorFlow has.
+    Constants of fewer than 16 elements stay in the last two modes. TensorFlow's `round` put an operator RoundToSteps
+    behind each layer; here the layer's constants are rounded, and the file holds ONNX's own operators alone.
 
     Args:
         input: a GraphDef, a path, a Model, or whatever else `bitwright.load` takes; left as it is.

@@ -68,12 +68,17 @@ def transform_graph(
         preprocess: of samples that are files, as `bitwright.calibrate` takes it.
 
     Raises:
-        TransformError: the text cannot be read, a transform, an argument or a name is unknown, or a transform fails.
+        TransformError: the text cannot be read, a transform, an argument or a name is unknown, a transform fails, or
+            no transform reads the calibration data.
         ModelError, UnsupportedOpError: the model cannot be read.
     """
     text = transforms if isinstance(transforms, str) else " ".join(transforms)
     calls = [named(call) for call in parse_transforms(text)]
     arguments = [(call, read_call(call)) for call in calls]
+    if calibration is not None and "quantize_nodes" not in {call.name for call in calls}:
+        raise TransformError(
+            "calibration data are given, and no transform of the list reads any", next="add quantize_nodes"
+        )
     fed, wanted = names_of(inputs), names_of(outputs)
     model = open_model(source, fed, wanted)
     graph = model.graph

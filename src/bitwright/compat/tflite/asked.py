@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bitwright.compat.several import several
 from bitwright.compat.tflite.attributes import Attributes
 from bitwright.compat.tflite.constants import OpsSet, Optimize, members, type_name
 from bitwright.errors import UsageError
@@ -41,14 +42,21 @@ class Asked:
     unused: tuple[str, ...] = ()
 
 
-def asked_by(attributes: Attributes) -> Asked:
+def asked_by(attributes: Attributes, *, is_trained: bool = False) -> Asked:
     """What the attributes ask for.
+
+    Args:
+        attributes: of a converter.
+        is_trained: the model was trained as it runs quantized, so that its integers are chosen; types of ports are
+            asked for, and whether floats are refused.
 
     Raises:
         UsageError: they contradict each other, or lack what they need.
     """
     legacy = _port("inference_type", attributes.inference_type)
     unused: list[str] = []
+    if is_trained:
+        return _asked_of_trained(attributes, legacy)
     mode, strict = _legacy(attributes, legacy) if legacy is not None else _mode(attributes, unused)
     is_integer = mode in ("int8", "uint8", "int16x8")
     has_samples, stats = attributes.representative_dataset is not None, attributes.quantized_input_stats
@@ -65,23 +73,47 @@ def asked_by(attributes: Attributes) -> Asked:
         calibrated=has_samples and is_integer,
         per_channel=mode == "uint8" or not attributes._experimental_disable_per_channel,  # uint8 has no other
         input_stats=_by_input(stats) if stats and mode == "uint8" else None,
-        default_ranges=None if default_ranges is None or not is_integer else tuple(default_ranges),
+        default_ranges=None
+        if default_ranges is None or not is_integer
+        else _pair(default_ranges, "default_ranges_stats", "(min, max)"),
         input_type=_port("inference_input_type", attributes.inference_input_type, legacy),
         output_type=_port("inference_output_type", attributes.inference_output_type, legacy),
         unused=tuple(unused),
     )
 
 
+def _asked_of_trained(attributes: Attributes, legacy: str | None) -> Asked:
+    operators, types = _spec(attributes)
+    told = {
+        "representative_dataset": attributes.representative_dataset is not None,
+        "quantized_input_stats": bool(attributes.quantized_input_stats),
+        "default_ranges_stats": attributes.default_ranges_stats is not None,
+        "target_spec.supported_types": bool(types - {"int8", _FLOAT}),
+        "target_spec.supported_ops": _INT16X8 in operators,
+    }
+    return Asked(
+        None,
+        strict=types == {"int8"} or _only_integers(operators),
+        input_type=_port("inference_input_type", attributes.inference_input_type, legacy),
+        output_type=_port("inference_output_type", attributes.inference_output_type, legacy),
+        unused=tuple(
+            f"{name} changes nothing: the model has the integers of its training" for name in told if told[name]
+        ),
+    )
+
+
+def _only_integers(operators: frozenset[str]) -> bool:
+    return bool(operators) and not operators & {"TFLITE_BUILTINS", "SELECT_TF_OPS"}
+
+
 def _mode(attributes: Attributes, unused: list[str]) -> tuple[str | None, bool]:
     """The mode of optimizations and target_spec, and whether float nodes are refused; adds to `unused`."""
     wanted = members(attributes.optimizations, Optimize, "optimizations")
-    operators = members(attributes.target_spec.supported_ops, OpsSet, "target_spec.supported_ops")
-    types = {type_name(kind, "target_spec.supported_types") for kind in attributes.target_spec.supported_types}
-    _check(operators, types)
+    operators, types = _spec(attributes)
     only_int8 = types == {"int8"}
     is_int16 = _INT16X8 in operators
     is_int8 = "TFLITE_BUILTINS_INT8" in operators or only_int8
-    strict = only_int8 or (bool(operators) and not operators & {"TFLITE_BUILTINS", "SELECT_TF_OPS"})
+    strict = only_int8 or _only_integers(operators)
     if "EXPERIMENTAL_SPARSITY" in wanted:
         unused.append(
             "EXPERIMENTAL_SPARSITY changes nothing: weights are stored dense; `bitwright pack` makes zeros small"
@@ -111,7 +143,13 @@ def _mode(attributes: Attributes, unused: list[str]) -> tuple[str | None, bool]:
     return "dynamic" if attributes.representative_dataset is None else "int8", False
 
 
-def _check(operators: frozenset[str], types: set[str]) -> None:
+def _spec(attributes: Attributes) -> tuple[frozenset[str], set[str]]:
+    """The operators and types of target_spec."""
+    spec = attributes.target_spec
+    if not hasattr(spec, "supported_ops"):
+        raise UsageError(f"target_spec cannot be {spec!r}", next="converter.target_spec.supported_ops = [...]")
+    operators = members(spec.supported_ops, OpsSet, "target_spec.supported_ops")
+    types = {type_name(kind, "target_spec.supported_types") for kind in several(spec.supported_types)}
     if "EXPERIMENTAL_STABLEHLO_OPS" in operators or operators == {"SELECT_TF_OPS"}:
         raise UsageError(
             f"files of {', '.join(sorted(operators))} are not written",
@@ -122,6 +160,7 @@ def _check(operators: frozenset[str], types: set[str]) -> None:
             f"target_spec.supported_types cannot hold {', '.join(unknown)}",
             next=f"float16 or int8; int16 activations: supported_ops = [OpsSet.{_INT16X8}]",
         )
+    return operators, types
 
 
 def _legacy(attributes: Attributes, kind: str) -> tuple[str, bool]:
@@ -151,5 +190,18 @@ def _port(name: str, given: Any, otherwise: str | None = None) -> str | None:
     return None if kind == _FLOAT else kind
 
 
-def _by_input(stats: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    return {name.removesuffix(":0"): (float(mean), float(deviation)) for name, (mean, deviation) in dict(stats).items()}
+def _by_input(stats: Any) -> dict[str, tuple[float, float]]:
+    if not isinstance(stats, Mapping):
+        raise UsageError(f"quantized_input_stats cannot be {stats!r}", next="{input name: (mean, std)}")
+    return {
+        name.removesuffix(":0"): _pair(pair, f"quantized_input_stats of {name!r}", "(mean, std)")
+        for name, pair in stats.items()
+    }
+
+
+def _pair(given: Any, what: str, form: str) -> tuple[float, float]:
+    try:
+        first, second = (float(number) for number in given)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{what} cannot be {given!r}", next=f"give two numbers: {form}") from error
+    return first, second

@@ -140,13 +140,13 @@ class Attributes:
 
     def __setattr__(self, name: str, value: Any) -> None:
         attribute = ATTRIBUTES.get(name)
-        if attribute is not None and value != attribute.default and _says_something(value):
-            if attribute.refused is not None:
-                raise UsageError(f"{name} is not offered: {attribute.refused}", next="leave it out")
-            if attribute.ignored is not None:
-                warnings.warn(f"{name} changes nothing: {attribute.ignored}", stacklevel=2)
         if attribute is None and name not in _PROPERTIES:
             raise _unknown(name)
+        without_meaning = attribute is not None and (attribute.refused or attribute.ignored)
+        if attribute is not None and without_meaning and value != attribute.default and _says_something(value):
+            if attribute.refused is not None:
+                raise UsageError(f"{name} is not offered: {attribute.refused}", next="leave it out")
+            warnings.warn(f"{name} changes nothing: {attribute.ignored}", stacklevel=2)
         object.__setattr__(self, name, value)
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bitwright.compat.several import several
 from bitwright.errors import UsageError
 
 
@@ -70,8 +71,13 @@ class TargetSpec:
         supported_ops: of OpsSet; {TFLITE_BUILTINS} by default.
         supported_types: types that weights (float16) or activations (int8) may have; none by default.
         experimental_select_user_tf_ops, experimental_supported_backends: kept; nothing is converted differently for
-            them.
+            them, nor for TensorFlow's two private attributes.
     """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _SPEC:
+            raise UsageError(f"a target_spec has no attribute {name!r}", next=f"it has {', '.join(_SPEC[:4])}")
+        object.__setattr__(self, name, value)
 
     def __init__(
         self,
@@ -86,6 +92,16 @@ class TargetSpec:
         self.experimental_supported_backends = experimental_supported_backends
 
 
+_SPEC = (
+    "supported_ops",
+    "supported_types",
+    "experimental_select_user_tf_ops",
+    "experimental_supported_backends",
+    "_experimental_custom_op_registerers",
+    "_experimental_supported_accumulation_type",
+)
+
+
 def members(given: Any, kind: type[enum.Enum], where: str) -> frozenset[str]:
     """The values of what was given of an enum: ours, TensorFlow's own, or its name; one or a collection of them.
 
@@ -95,7 +111,7 @@ def members(given: Any, kind: type[enum.Enum], where: str) -> frozenset[str]:
     >>> sorted(members([Optimize.DEFAULT, "OPTIMIZE_FOR_SIZE"], Optimize, "optimizations"))
     ['DEFAULT', 'OPTIMIZE_FOR_SIZE']
     """
-    items = (given,) if isinstance(given, (str, enum.Enum)) else () if given is None else tuple(given)
+    items = several(given)
     known = [str(member.value) for member in kind]
     found = {str(getattr(item, "value", item)) for item in items}
     if unknown := sorted(found - set(known)):

@@ -9,10 +9,11 @@ from typing import Any, Self
 
 from bitwright.api import quantize
 from bitwright.calibration.statistics import Statistics
+from bitwright.compat.several import several
 from bitwright.compat.tflite.asked import Asked, asked_by
 from bitwright.compat.tflite.attributes import Attributes
 from bitwright.compat.tflite.source import Source, samples_of
-from bitwright.errors import UsageError
+from bitwright.errors import UnsupportedOpError, UsageError
 from bitwright.model import Model
 
 _SERVE = "serve"
@@ -74,15 +75,15 @@ class TFLiteConverter(Attributes):
         Raises:
             UsageError: several signatures, or other tags.
         """
-        keys = (signature_keys,) if isinstance(signature_keys, str) else tuple(signature_keys or ())
+        keys = several(signature_keys)
         if len(keys) > 1:
             raise UsageError(f"a file is written of one signature, not of {', '.join(keys)}", next="convert each")
-        if tags is not None and set(tags) - {_SERVE}:
-            raise UsageError(f"graphs tagged {', '.join(sorted(tags))} are not read", next=f'tags={{"{_SERVE}"}}')
+        if other := sorted(set(several(tags)) - {_SERVE}):
+            raise UsageError(f"graphs tagged {', '.join(other)} are not read", next=f'tags={{"{_SERVE}"}}')
         options = {
             "signature": keys[0] if keys else None,
-            "inputs": tuple(input_arrays or ()),
-            "outputs": tuple(output_arrays or ()),
+            "inputs": several(input_arrays),
+            "outputs": several(output_arrays),
         }
         return cls(Source(saved_model_dir, options, dict(input_shapes or {})))
 
@@ -132,7 +133,7 @@ class TFLiteConverter(Attributes):
                 "custom objects are not handed to Keras here",
                 next="from_keras_model(keras.models.load_model(model_file, custom_objects=...))",
             )
-        options = {"inputs": tuple(input_arrays or ()), "outputs": tuple(output_arrays or ())}
+        options = {"inputs": several(input_arrays), "outputs": several(output_arrays)}
         return cls(Source(model_file, options, dict(input_shapes or {})))
 
     @classmethod
@@ -150,7 +151,7 @@ class TFLiteConverter(Attributes):
             input_arrays, output_arrays: names of nodes; the graph is cut there.
             input_shapes: by input name; free dimensions are given numbers.
         """
-        options = {"inputs": tuple(input_arrays), "outputs": tuple(output_arrays)}
+        options = {"inputs": several(input_arrays), "outputs": several(output_arrays)}
         return cls(Source(graph_def_file, options, dict(input_shapes or {})))
 
     @classmethod
@@ -195,14 +196,17 @@ class TFLiteConverter(Attributes):
             UnsupportedOpError: nodes that no built-in operator, or with integers alone no integer one, stands for: all
                 of them, each with its reason.
         """
-        asked = asked_by(self)
+        asked = asked_by(self, is_trained=self._is_trained)
         for sentence in asked.unused:
             warnings.warn(sentence, stacklevel=2)
         if asked.mode is None or self._is_trained:
             small = self._loaded().with_ports(asked.input_type, asked.output_type)
+            if asked.strict:
+                _refuse_floats(small)
         else:
             small = self._quantized(asked)
-        object.__setattr__(self, "report", small.report)
+        for name, value in (("report", small.report), ("_model", None)):  # it may train on until the next conversion
+            object.__setattr__(self, name, value)
         return small.to_tflite()
 
     @property
@@ -230,7 +234,7 @@ class TFLiteConverter(Attributes):
         )
 
     def _loaded(self) -> Model:
-        """The float model; read once."""
+        """The model; read once a conversion."""
         if self._model is None:
             object.__setattr__(self, "_model", self._source.load())
         assert self._model is not None
@@ -239,3 +243,13 @@ class TFLiteConverter(Attributes):
     _source: Source
     _model: Model | None
     report: Any
+
+
+def _refuse_floats(model: Model) -> None:
+    left = [] if model.plan is None else model.plan.float_nodes()
+    if left:
+        raise UnsupportedOpError(
+            f"{len(left)} nodes of the trained model are float, and target_spec asks for integers alone",
+            where=", ".join(f"{node.op} {node.name}" for node in left),
+            next="train without them, or add OpsSet.TFLITE_BUILTINS",
+        )

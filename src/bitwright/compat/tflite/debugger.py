@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.api import calibrate
+from bitwright.calibration.samples import empty
 from bitwright.calibration.statistics import Statistics
 from bitwright.compat.tflite.asked import asked_by
 from bitwright.compat.tflite.converter import TFLiteConverter
@@ -20,7 +21,7 @@ from bitwright.compat.tflite.debug_options import QuantizationDebugOptions
 from bitwright.compat.tflite.denied import patterns_of
 from bitwright.compat.tflite.layer_errors import LayerError, layer_errors, quantized_operators, values_needed
 from bitwright.compat.tflite.refusals import ArgumentError, NotReadyError
-from bitwright.compat.tflite.source import samples_of
+from bitwright.compat.tflite.source import each, samples_of
 from bitwright.errors import BitwrightError
 from bitwright.formats.tflite.read import read_tflite
 from bitwright.model import Model
@@ -109,7 +110,7 @@ class QuantizationDebugger:
 
         Raises:
             UsageError: there is no debug_dataset.
-            SampleError: a sample does not fit the model's inputs.
+            SampleError: there is no sample, or one does not fit the model's inputs.
         """
         if self._data is None:
             raise NotReadyError("there are no samples to measure on", next="QuantizationDebugger(debug_dataset=...)")
@@ -123,6 +124,8 @@ class QuantizationDebugger:
                 floats = _run(other.program, other.run, _feeds(other.program, sample))
                 for name, metric in (self._options.model_debug_metrics or {}).items():
                     model[name].append(metric(list(floats.values()), list(outputs.values())))
+        if not layers:
+            raise empty()
         self.layer_statistics = {
             tensor: {name: float(np.nanmean(values)) for name, values in metrics.items()}
             for tensor, metrics in layers.items()
@@ -237,7 +240,7 @@ def _fully(small: Model) -> Model:
 
 def _samples(dataset: Any) -> Iterator[Any]:
     given = samples_of(dataset)
-    return iter(given() if callable(given) else given)
+    return each(given() if callable(given) else given)
 
 
 def _feeds(program: Program, sample: Any) -> Arrays:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bitwright.compat.tflite.constants import OpResolverType
 from bitwright.compat.tflite.details import Details, details_of
 from bitwright.compat.tflite.refusals import ArgumentError, NotReadyError, TensorError, load_delegate
-from bitwright.compat.tflite.resizing import resized
+from bitwright.compat.tflite.resizing import resized, shape_of
 from bitwright.compat.tflite.signature import SignatureRunner
 from bitwright.compiling import compile
 from bitwright.formats.tflite.read import read_tflite
@@ -81,6 +81,10 @@ class Interpreter:
             load_delegate(experimental_delegates)
         if (model_path is None) == (not model_content):
             raise ArgumentError("an interpreter runs one model", next="give model_path or model_content")
+        if isinstance(model_path, bytes | bytearray | memoryview) or isinstance(model_content, str | os.PathLike):
+            raise ArgumentError(
+                "model_path is a file's name and model_content its bytes", next="Interpreter(model_content=...)"
+            )
         if model_path is not None:
             read = read_program(model_path, mapped=True)
         else:
@@ -170,9 +174,9 @@ class Interpreter:
             strict: only dimensions that the file leaves free (-1 in shape_signature) may change.
 
         Raises:
-            TensorError: not an input, or with strict a dimension that is fixed.
+            TensorError: not an input, no shape, or with strict a dimension that is fixed.
         """
-        name, size = self._name(input_index), tuple(int(n) for n in tensor_size)
+        name, size = self._name(input_index), shape_of(tensor_size)
         if name not in {port.tensor for port in self._program.inputs}:
             raise TensorError(f"tensor {input_index} ({name}) is no input", next=self._inputs_text())
         tensor = self._program.tensors[name]
@@ -281,6 +285,8 @@ class Interpreter:
         return details_of(tensor, self._index[name])
 
     def _name(self, index: int) -> str:
+        if not isinstance(index, int | np.integer):
+            raise TensorError(f"an index is a whole number, not {type(index).__name__}", next='details["index"]')
         if not 0 <= index < len(self._names):
             raise TensorError(f"there is no tensor {index}", next=f"0..{len(self._names) - 1}: get_tensor_details()")
         return self._names[index]

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from bitwright.compat.tflite.refusals import TensorError
 from bitwright.errors import BitwrightError, SampleError
 from bitwright.program.definition import Call
 from bitwright.program.program import Program
 from bitwright.program.registry import DEFINITIONS
 from bitwright.program.tensor import Shape
 from bitwright.program.verify import verify
+
+
+def shape_of(given: Any) -> Shape:
+    """The sizes that a caller names.
+
+    Raises:
+        TensorError: they are no sizes.
+    """
+    try:
+        sizes = tuple(int(size) for size in given)
+    except (TypeError, ValueError):
+        sizes = (-1,)
+    if any(size < 0 for size in sizes):
+        raise TensorError(f"a shape cannot be {given!r}", next="give every dimension its size: [1, 224, 224, 3]")
+    return sizes
 
 
 def resized(program: Program, shapes: Mapping[str, Shape]) -> Program:

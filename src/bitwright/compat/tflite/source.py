@@ -9,7 +9,7 @@ from typing import Any
 import onnx_ir as ir
 
 from bitwright.api import load
-from bitwright.errors import UsageError
+from bitwright.errors import SampleError, UsageError
 from bitwright.model import Model
 
 
@@ -67,6 +67,22 @@ def with_shapes(model: Model, shapes: Mapping[str, Sequence[int]]) -> Model:
     return replace(model, graph=graph, file_program=None)
 
 
+def each(samples: Any) -> Iterator[Any]:
+    """One after another.
+
+    Raises:
+        SampleError: there is nothing to go through, as where a function returns None for it does not yield.
+    """
+    try:
+        return iter(samples)
+    except TypeError as error:
+        raise SampleError(
+            f"samples cannot be read from {type(samples).__name__}",
+            where="the representative dataset",
+            next="give a function that yields lists of input arrays",
+        ) from error
+
+
 def samples_of(dataset: Any) -> Any:
     """What `calibration=` takes, of a representative_dataset: ours, TensorFlow's, a function, or samples themselves."""
     given = getattr(dataset, "input_gen", dataset)
@@ -77,7 +93,7 @@ def _plain(function: Callable[[], Any]) -> Callable[[], Iterator[Any]]:
     """The samples of a function; those that name a signature without its name."""
 
     def stream() -> Iterator[Any]:
-        for sample in function():
+        for sample in each(function()):
             named = isinstance(sample, tuple) and len(sample) == 2 and isinstance(sample[0], str)
             yield sample[1] if named else sample
 

@@ -10,13 +10,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bitwright.compat.tfmot.wrapping import changed, copied, is_graph
+from bitwright.compat.tfmot.wrapping import LayerAround, changed, copied, is_graph
 from bitwright.errors import UsageError
 from bitwright.graph.constants import array_of
 
 
 @keras.saving.register_keras_serializable("bitwright")
-class QuantizeAnnotate(keras.layers.Wrapper):  # type: ignore[misc]
+class QuantizeAnnotate(LayerAround):
     """A layer that is to be quantized; until then it computes as it does."""
 
     def __init__(self, layer: Any, quantize_config: Any = None, **kwargs: Any) -> None:
@@ -26,20 +26,11 @@ class QuantizeAnnotate(keras.layers.Wrapper):  # type: ignore[misc]
                 where=f"layer {layer.name!r}",
                 next="leave it out; a Recipe says how each operator computes: bitwright.prepare_qat(model, recipe)",
             )
-        super().__init__(layer, **{"name": f"quantize_annotate_{layer.name}", **kwargs})
-        self.supports_masking = layer.supports_masking
+        super().__init__(layer, "quantize_annotate", **kwargs)
 
     def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """What the layer gives."""
         return self.layer(inputs, *args, **kwargs)
-
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """As the layer has it."""
-        return self.layer.compute_output_spec(*args, **kwargs)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """As the layer has it."""
-        return self.layer.compute_mask(inputs, previous_mask)
 
 
 def quantize_annotate_layer(to_annotate: Any, quantize_config: Any = None) -> Any:

@@ -16,7 +16,7 @@ from bitwright.compat.tfmot.centroids import (
     init_name,
 )
 from bitwright.compat.tfmot.layer_weights import LayerWeight, weights_of
-from bitwright.compat.tfmot.wrapping import changed, copied, is_graph
+from bitwright.compat.tfmot.wrapping import LayerAround, changed, copied, is_graph
 from bitwright.errors import UsageError
 from bitwright.training.clustering import ZEROS, clustered
 
@@ -33,7 +33,7 @@ class ClusterableLayer:
 
 
 @keras.saving.register_keras_serializable("bitwright")
-class ClusterWeights(keras.layers.Wrapper):  # type: ignore[misc]
+class ClusterWeights(LayerAround):
     """A layer whose weights share values while it trains. See `cluster_weights`."""
 
     def __init__(
@@ -50,10 +50,9 @@ class ClusterWeights(keras.layers.Wrapper):  # type: ignore[misc]
             raise UsageError(f"number_of_clusters cannot be {number_of_clusters!r}", next="a whole number from 2 on")
         check_aggregation(cluster_gradient_aggregation)
         init_name(cluster_centroids_init)
-        super().__init__(layer, **{"name": f"cluster_{layer.name}", **kwargs})
+        super().__init__(layer, "cluster", **kwargs)
         self.number_of_clusters, self.cluster_centroids_init = number_of_clusters, cluster_centroids_init
         self.preserve_sparsity, self.cluster_per_channel = preserve_sparsity, cluster_per_channel
-        self.supports_masking = layer.supports_masking
         self._held: _Held | None = None
 
     def build(self, input_shape: Any = None) -> None:
@@ -95,14 +94,6 @@ class ClusterWeights(keras.layers.Wrapper):  # type: ignore[misc]
             value = None if id(variable) in shared else scope.get_current_value(variable)
             if value is not None:
                 variable.assign(value)
-
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """As the layer has it."""
-        return self.layer.compute_output_spec(*args, **kwargs)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """As the layer has it."""
-        return self.layer.compute_mask(inputs, previous_mask)
 
     def stripped(self) -> Any:
         """The layer, its weights holding the values they shared, and trained one by one again."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any, cast
 
 import keras
 
 from bitwright.compat.tfmot.layer_weights import LayerWeight, weights_of
-from bitwright.compat.tfmot.wrapping import changed, copied, is_graph
+from bitwright.compat.tfmot.wrapping import LayerAround, changed, copied, is_graph
 from bitwright.errors import UsageError
 from bitwright.training.magnitudes import kept
 from bitwright.training.pruning import checked_pattern
@@ -26,8 +27,20 @@ class PrunableLayer:
         raise NotImplementedError("give a list of variables")
 
 
+class PruningPolicy(abc.ABC):
+    """What chooses the layers of a model that are pruned."""
+
+    @abc.abstractmethod
+    def allow_pruning(self, layer: Any) -> bool:
+        """Whether a layer is pruned."""
+
+    @abc.abstractmethod
+    def ensure_model_supports_pruning(self, model: Any) -> None:
+        """Raise ValueError where it is no use."""
+
+
 @keras.saving.register_keras_serializable("bitwright")
-class PruneLowMagnitude(keras.layers.Wrapper):  # type: ignore[misc]
+class PruneLowMagnitude(LayerAround):
     """A layer whose weights are pruned while it trains. See `prune_low_magnitude`."""
 
     def __init__(
@@ -46,13 +59,14 @@ class PruneLowMagnitude(keras.layers.Wrapper):  # type: ignore[misc]
             )
         if block_pooling_type not in _POOLINGS:
             raise UsageError(f"block_pooling_type cannot be {block_pooling_type!r}", next="AVG or MAX")
-        super().__init__(layer, **{"name": f"prune_low_magnitude_{layer.name}", **kwargs})
+        super().__init__(layer, "prune_low_magnitude", **kwargs)
         self.pruning_schedule, self.block_pooling_type = pruning_schedule, block_pooling_type
+        if not isinstance(block_size, tuple | list) or len(block_size) != 2:
+            raise UsageError(f"block_size cannot be {block_size!r}", next="(rows, columns): (1, 4)")
         self.block_size = cast(tuple[int, int], tuple(block_size))
         self.n_m = None
         if sparsity_m_by_n is not None:
             self.n_m = checked_pattern(_stay_of(sparsity_m_by_n), self.block_size, pruning_schedule)
-        self.supports_masking = layer.supports_masking
         #: Whether the callback that moves the schedule on is at work.
         self.is_driven = False
         self._pruned: _Pruned | None = None
@@ -85,14 +99,6 @@ class PruneLowMagnitude(keras.layers.Wrapper):  # type: ignore[misc]
                 f"a pruned model trains without UpdatePruningStep, and nothing would be pruned: {_CALLBACK}"
             )
         return self.layer(inputs, *args, **kwargs)
-
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """As the layer has it."""
-        return self.layer.compute_output_spec(*args, **kwargs)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """As the layer has it."""
-        return self.layer.compute_mask(inputs, previous_mask)
 
     def begin_step(self, step: int) -> None:
         """Before a training step: renew masks where the schedule says so, and make zeros.
@@ -181,7 +187,7 @@ def prune_low_magnitude(
         pruning_schedule: ConstantSparsity or PolynomialDecay.
         block_size: rows and columns of what is zero together, in weights of two dimensions.
         block_pooling_type: how blocks are compared: AVG or MAX of their magnitudes.
-        pruning_policy: an object with `allow_pruning(layer)`, which chooses layers, and
+        pruning_policy: a PruningPolicy, or an object with `allow_pruning(layer)`, which chooses layers, and
             `ensure_model_supports_pruning(model)`.
         sparsity_m_by_n: (2, 4): two zeros among four consecutive input channels; the schedule ends with m / n then.
             Weights whose input channels n does not divide stay dense.

@@ -1,4 +1,4 @@
-"""Layers, lists of layers and models, with layers wrapped and unwrapped."""
+"""What wraps a layer; and layers, lists of layers and models, with layers wrapped and unwrapped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,22 @@ import keras
 from bitwright.errors import UsageError
 
 Change = Callable[[Any], Any]
+
+
+class LayerAround(keras.layers.Wrapper):  # type: ignore[misc]
+    """A layer around another one, whose shapes and masks it has."""
+
+    def __init__(self, layer: Any, prefix: str, **kwargs: Any) -> None:
+        super().__init__(layer, **{"name": f"{prefix}_{layer.name}", **kwargs})
+        self.supports_masking = layer.supports_masking
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """As the layer has it."""
+        return self.layer.compute_output_spec(*args, **kwargs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """As the layer has it."""
+        return self.layer.compute_mask(inputs, previous_mask)
 
 
 def changed(given: Any, change: Change, verb: str) -> Any:

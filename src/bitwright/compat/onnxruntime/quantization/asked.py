@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from bitwright.compat.onnxruntime.quantization.options import Options, warn
 from bitwright.compat.onnxruntime.quantization.quant_utils import QuantFormat, QuantType, member_of
+from bitwright.compat.several import several
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def dynamic_recipe(weight_type: Any, *, per_channel: bool, reduce_range: bool, s
 
 def scope_of(
     graph: ir.Graph,
-    op_types: Sequence[str] | None,
+    op_types: Collection[str] | None,
     nodes: Collection[str] | None,
     exclude: Collection[str] | None,
     options: Options,
@@ -105,17 +106,23 @@ def scope_of(
         options: what extra_options ask for.
     """
     names = {str(node.name) for node in graph}
-    for argument, given in (("nodes_to_quantize", nodes), ("nodes_to_exclude", exclude)):
-        if missing := sorted(set(given or ()) - names):
+    kinds, included, excluded = several(op_types), several(nodes), several(exclude)
+    for argument, given in (("nodes_to_quantize", included), ("nodes_to_exclude", excluded)):
+        if missing := sorted(set(given) - names):
             warn(f"{argument} names no nodes of the model: {', '.join(missing)}")
     wanted = [
         str(node.name)
         for node in graph
-        if (not op_types or node.op_type in op_types)
-        and (not nodes or node.name in nodes)
-        and node.name not in (exclude or ())
+        if (not kinds or node.op_type in kinds)
+        and (not included or node.name in included)
+        and node.name not in excluded
         and not (options.constant_products_only and _is_computed_product(node))
     ]
+    if not wanted:
+        warn(
+            "nothing is quantized: no node of the model is left by op_types_to_quantize"
+            f" ({', '.join(kinds) or 'all'}), nodes_to_quantize and nodes_to_exclude"
+        )
     if len(wanted) == len(names):
         return ".*"
     return rf"^(?:{'|'.join(map(re.escape, wanted))})\Z" if wanted else r"(?!)"

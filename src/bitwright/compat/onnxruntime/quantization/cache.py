@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ def read_cache(path: str | os.PathLike[str], method: CalibrationMethod) -> Stati
         told = json.loads(Path(path).read_text(encoding="utf-8"))
         made_by = str(told["calibration_method"]["value"]).rpartition(".")[2]
         ranges = {str(name): (_number(row["lowest"]), _number(row["highest"])) for name, row in told["data"].items()}
+        ours = base64.b64decode(told[_OURS], validate=True) if _OURS in told else None
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise StatisticsError(
             f"not a calibration cache ({type(error).__name__}: {error})",
@@ -45,8 +47,11 @@ def read_cache(path: str | os.PathLike[str], method: CalibrationMethod) -> Stati
             where=where,
             next="delete it, or name another calibration_cache_path",
         )
-    if _OURS in told:
-        return Statistics.from_bytes(base64.b64decode(told[_OURS]), where=where)
+    if ours is not None:
+        seen = Statistics.from_bytes(ours, where=where)
+        known = {name: ends for name, ends in ranges.items() if name in seen.tensors}
+        edited = {name: replace(seen.tensors[name], minimum=low, maximum=high) for name, (low, high) in known.items()}
+        return replace(seen, tensors={**seen.tensors, **edited})  # people change the numbers that they can read
     return Statistics({name: TensorStatistics(1, low, high) for name, (low, high) in ranges.items()}, ((0, 1),))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
@@ -64,12 +65,13 @@ def samples_of(reader: Any, stride: int | None) -> Iterator[dict[str, Any]]:
 
 
 def _drawn(reader: Any) -> Iterator[dict[str, Any]]:
-    while sample := reader.get_next():
+    while (sample := reader.get_next()) is not None and len(sample):
         yield sample
 
 
 def _in_parts(reader: Any, stride: int) -> Iterator[dict[str, Any]]:
-    total = len(reader)
+    with _reading_parts(reader):
+        total = len(reader)
     if total % stride:
         raise UsageError(
             f"{total} samples do not divide into parts of {stride}",
@@ -77,5 +79,18 @@ def _in_parts(reader: Any, stride: int) -> Iterator[dict[str, Any]]:
             next="give a divisor of the number of samples, or leave the option out",
         )
     for start in range(0, total, stride):
-        reader.set_range(start_index=start, end_index=start + stride)
+        with _reading_parts(reader):
+            reader.set_range(start_index=start, end_index=start + stride)
         yield from _drawn(reader)
+
+
+@contextmanager
+def _reading_parts(reader: Any) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, NotImplementedError, TypeError) as error:
+        raise UsageError(
+            f"{type(reader).__name__} does not read parts of its samples: it lacks __len__ or set_range",
+            where="extra_options, CalibStridedMinMax",
+            next="define both, or leave the option out: memory does not grow with samples here",
+        ) from error

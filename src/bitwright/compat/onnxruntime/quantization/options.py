@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from bitwright.errors import UsageError
 
@@ -88,10 +91,10 @@ def read_options(extra: Mapping[str, Any] | None, *, static: bool) -> Options:
     Raises:
         UsageError: an unknown option, or one that is not offered.
     """
-    asked = dict(extra or {})
+    asked = _table("extra_options", extra)
     for name, value in asked.items():
         _check(name, value)
-    for op, axis in (asked.get("QDQOpTypePerChannelSupportToAxis") or {}).items():
+    for op, axis in _table("QDQOpTypePerChannelSupportToAxis", asked.get("QDQOpTypePerChannelSupportToAxis")).items():
         if axis not in _CHANNEL_AXES.get(op, ()):
             raise UsageError(
                 f"scales of {op} weights cannot lie along axis {axis}",
@@ -106,12 +109,15 @@ def read_options(extra: Mapping[str, Any] | None, *, static: bool) -> Options:
         weight_symmetric=asked.get("WeightSymmetric"),
         constant_products_only=bool(asked.get("MatMulConstBOnly")),
         symmetric_range=bool(asked.get("CalibTensorRangeSymmetric")),
-        stride=asked.get("CalibStridedMinMax"),
+        stride=None if (stride := _number(asked, "CalibStridedMinMax", least=1)) is None else int(stride),
         average=bool(asked.get("CalibMovingAverage")),
-        constant=float(asked.get("CalibMovingAverageConstant", 0.01)),
-        percentile=float(asked.get("CalibPercentile", 99.999)),
-        smallest_range=asked.get("MinimumRealRange"),
-        given={name: _given_range(name, rows) for name, rows in (asked.get("TensorQuantOverrides") or {}).items()},
+        constant=0.01 if (constant := _number(asked, "CalibMovingAverageConstant")) is None else constant,
+        percentile=99.999 if (percentile := _number(asked, "CalibPercentile")) is None else percentile,
+        smallest_range=_number(asked, "MinimumRealRange"),
+        given={
+            name: _given_range(name, rows)
+            for name, rows in _table("TensorQuantOverrides", asked.get("TensorQuantOverrides")).items()
+        },
     )
 
 
@@ -149,14 +155,34 @@ def _check_dynamic(asked: Mapping[str, Any]) -> None:
         warn(f"{', '.join(calibrating)} has no meaning: a dynamic quantization has no calibration")
 
 
+def _table(name: str, given: Any) -> dict[str, Any]:
+    """What an option that holds names and values holds."""
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError(f"{name} cannot be {given!r}", where="extra_options", next="give a dict by name")
+    return dict(given or {})
+
+
+def _number(asked: Mapping[str, Any], name: str, *, least: float = 0.0) -> float | None:
+    """The number that an option is; None where it is not given."""
+    given = asked.get(name)
+    if given is None:
+        return None
+    if not isinstance(given, int | float | np.number) or not given >= least:
+        raise UsageError(f"{name} cannot be {given!r}", where="extra_options", next=f"a number from {least:g}")
+    return float(given)
+
+
 def _given_range(name: str, rows: Any) -> tuple[float | None, float | None]:
     """The range of an activation that is told instead of measured."""
     where = f"extra_options, TensorQuantOverrides, {name!r}"
     instead = 'give [{"rmin": ..., "rmax": ...}], or exclude its nodes'
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
+        raise UsageError(f"an override cannot be {rows!r}", where=where, next=instead)
     if len(rows) != 1:
         raise UsageError(f"{len(rows)} overrides of one tensor are not offered", where=where, next=instead)
     row = dict(rows[0])
     low, high = row.pop("rmin", None), row.pop("rmax", None)
     if row:
         raise UsageError(f"an override of {', '.join(row)} is not offered", where=where, next=instead)
-    return None if low is None else float(low), None if high is None else float(high)
+    ends = {"rmin": low, "rmax": high}
+    return _number(ends, "rmin", least=-math.inf), _number(ends, "rmax", least=-math.inf)

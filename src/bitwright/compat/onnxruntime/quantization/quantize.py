@@ -6,13 +6,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from bitwright.compat.onnxruntime.quantization.asked import DYNAMIC_TYPES, dynamic_recipe, scope_of, static_recipe
+from bitwright.compat.onnxruntime.quantization.asked import (
+    DYNAMIC_TYPES,
+    dynamic_recipe,
+    scope_of,
+    static_recipe,
+)
 from bitwright.compat.onnxruntime.quantization.cache import read_cache, write_cache
 from bitwright.compat.onnxruntime.quantization.calibrate import CalibrationMethod, samples_of
 from bitwright.compat.onnxruntime.quantization.config import DynamicQuantConfig, StaticQuantConfig
 from bitwright.compat.onnxruntime.quantization.options import read_options, warn
 from bitwright.compat.onnxruntime.quantization.quant_utils import QuantFormat, QuantType, member_of
 from bitwright.compat.onnxruntime.quantization.ranges import method_of, settled
+from bitwright.compat.several import several
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -129,7 +135,7 @@ def quantize_dynamic(
 
     options = read_options(extra_options, static=False)
     model = bw.load(model_input)
-    types = list(op_types_to_quantize or DYNAMIC_TYPES)
+    types = [*(several(op_types_to_quantize) or DYNAMIC_TYPES)]
     types += ["Gemm"] if "MatMul" in types else []
     scope = scope_of(model.graph.graph, types, nodes_to_quantize, nodes_to_exclude, options)
     recipe = dynamic_recipe(weight_type, per_channel=per_channel, reduce_range=reduce_range, scope=scope)

@@ -65,6 +65,14 @@ def quant_pre_process(
         raise UsageError(f"unknown arguments {', '.join(deprecated_kwargs)}", next="see quant_pre_process")
     if (auto_merge, int_max, guess_output_rank, verbose) != (False, 2**31 - 1, False, 0):
         warn("auto_merge, int_max, guess_output_rank and verbose have no meaning: shapes are inferred by ONNX's rules")
+    assert output_model_path is not None
+    name = Path(output_model_path).name
+    beside = external_data_location or f"{name}.data"
+    if Path(beside).name != beside:
+        raise UsageError(
+            f"external_data_location cannot be {beside!r}",
+            next=f"a file's name: it lies beside the model, as {Path(beside).name or name + '.data'}",
+        )
     model = bw.load(given)
     if skip_optimization:
         made = model.graph.clone()
@@ -73,11 +81,8 @@ def quant_pre_process(
     else:
         made = prepare(model.graph)
     made.metadata_props.setdefault(*_MARK)
-    assert output_model_path is not None
-    name = Path(output_model_path).name
     with atomic_output(output_model_path) as folder:
         if save_as_external_data:
-            beside = external_data_location or f"{name}.data"
             ir.save(made, folder / name, external_data=beside, size_threshold_bytes=external_data_size_threshold)
         else:
             write_model(made, folder / name)

@@ -8,13 +8,20 @@ from bitwright.compat.tfmot.names import found
 from bitwright.training.schedules import ConstantSparsity, PolynomialDecay
 
 if TYPE_CHECKING:
-    from bitwright.compat.tfmot.pruning import PrunableLayer, prune_low_magnitude, prune_scope, strip_pruning
+    from bitwright.compat.tfmot.pruning import (
+        PrunableLayer,
+        PruningPolicy,
+        prune_low_magnitude,
+        prune_scope,
+        strip_pruning,
+    )
     from bitwright.compat.tfmot.pruning_step import PruningSummaries, UpdatePruningStep
 
 __all__ = [
     "ConstantSparsity",
     "PolynomialDecay",
     "PrunableLayer",
+    "PruningPolicy",
     "PruningSummaries",
     "UpdatePruningStep",
     "prune_low_magnitude",
