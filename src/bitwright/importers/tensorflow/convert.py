@@ -10,6 +10,7 @@ from bitwright.errors import ModelError, UnsupportedOpError, UsageError, reason_
 from bitwright.importers.onnx_file import load_onnx
 from bitwright.importers.tensorflow.frameworks import import_extra, import_tensorflow, quiet
 from bitwright.importers.tensorflow.graph_def import Frozen
+from bitwright.importers.tensorflow.naming import in_one_order, settle
 
 #: The newest operator set that tf2onnx writes.
 OPSET = 18
@@ -28,7 +29,7 @@ def to_graph(frozen: Frozen, where: str | None) -> ir.Model:
         MissingDependencyError: tf2onnx is not installed.
     """
     tf = import_tensorflow()
-    with quiet():
+    with quiet(), in_one_order():
         tfonnx = import_extra("tf2onnx.tfonnx", "TensorFlow models")
         optimizer = import_extra("tf2onnx.optimizer", "TensorFlow models")
         # It numbers names on and on; statistics of a model have to fit when the same model is read again.
@@ -54,7 +55,9 @@ def to_graph(frozen: Frozen, where: str | None) -> ir.Model:
             ) from error
     _refuse_unknown(model, where)
     _refuse_unfed(model, frozen, where)
-    return load_onnx(model)
+    loaded = load_onnx(model)
+    settle(loaded, {node.name for node in frozen.graph_def.node})
+    return loaded
 
 
 def _refuse_unknown(model: Any, where: str | None) -> None:

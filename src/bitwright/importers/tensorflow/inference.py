@@ -91,7 +91,8 @@ def _unscaled(graph: Any, nodes: Mapping[str, Any], name: str) -> str | None:
 
 
 def _is_number(graph: Any, name: str) -> bool:
-    return bool(graph.get_tensor_by_name(name if ":" in name else f"{name}:0").shape.rank == 0)
+    """Whether a tensor is one number; placeholders of keep are often left without a shape."""
+    return graph.get_tensor_by_name(name if ":" in name else f"{name}:0").shape.rank in (0, None)
 
 
 def _operands(node: Any) -> list[str]:

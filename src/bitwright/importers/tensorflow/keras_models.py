@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ def read_keras(path: Path) -> Any:
         with quiet():
             return keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever a layer's constructor raises on a config that it does not know
-        if path.suffix.lower() == ".keras":
+        if path.suffix.lower() == ".keras" and not _is_of_keras_2(path):
             raise _unreadable(path, error) from error
         first = error
     legacy = import_extra("tf_keras", f"Keras 2 files such as {path.name!r}")
@@ -47,6 +49,15 @@ def read_keras(path: Path) -> Any:
             return legacy.models.load_model(path, compile=False)
     except Exception as error:
         raise _unreadable(path, error) from first
+
+
+def _is_of_keras_2(path: Path) -> bool:
+    """Whether a .keras file says that Keras 2, whose own files these are too, wrote it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read("metadata.json"))["keras_version"]).startswith("2.")
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+        return False
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
