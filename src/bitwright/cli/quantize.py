@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from bitwright.cli.ahead import load_ahead
 from bitwright.cli.answer import Answer
 from bitwright.cli.options import (
     CalibrationOption,
@@ -135,8 +136,7 @@ def quantize(
         )
 
     import bitwright as bw
-    from bitwright.api import Statistics
-    from bitwright.tables import TABLE_SUFFIXES, read_table
+    from bitwright.calibration.tables.suffixes import TABLE_SUFFIXES
 
     options: dict[str, Any] = {
         "method": method,
@@ -160,7 +160,7 @@ def quantize(
     drawn: dict[str, Any] = {"samples": samples, "seed": seed, "preprocess": preprocess}
     if recipe is None:
         options["mode"] = mode
-    loaded = bw.load(str(model), **reading(inputs, outputs, signature))
+    loaded = load_ahead(model, reading(inputs, outputs, signature))
     if recipe is not None:
         options["recipe"] = _read_recipe(recipe, loaded)
     if input_stats:
@@ -174,7 +174,7 @@ def quantize(
             options["statistics"] = seen
         elif statistics is not None:
             is_table = statistics.suffix.lower() in TABLE_SUFFIXES
-            options["statistics"] = read_table(statistics, loaded) if is_table else Statistics.load(statistics)
+            options["statistics"] = bw.read_table(statistics, loaded) if is_table else bw.Statistics.load(statistics)
         elif calibration is not None:
             options |= {"calibration": calibration, "progress": progress, **drawn}
         small = bw.quantize(loaded, **options)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 
-from bitwright.errors import ModelError, UsageError, reason_of
-from bitwright.importers.onnx_file import load_onnx
+from bitwright.errors import BitwrightError, ModelError, UsageError, reason_of
 from bitwright.importers.tensorflow.convert import to_graph
 from bitwright.importers.tensorflow.frameworks import import_extra, import_tensorflow, quiet
 from bitwright.importers.tensorflow.functions import frozen_function
+from bitwright.importers.tensorflow.process import read_in_process
 from bitwright.importers.torch_module import load_torch
 
 
@@ -204,38 +200,20 @@ def _built_shape(model: Any, where: str | None) -> Sequence[int | None]:
     return shape
 
 
-#: Run by a process of its own: Keras has one backend a process.
-_REREAD = """
-import sys
-import onnx_ir
-from bitwright.importers.tensorflow.load import load_tensorflow
-onnx_ir.save(load_tensorflow(sys.argv[1]), sys.argv[2])
-"""
-
-
 def _reread(model: Any, where: str | None) -> ir.Model:
-    """On other backends (JAX): its file, read on TensorFlow by another process."""
+    """On other backends (JAX): its file, read on TensorFlow by another process: Keras has one backend a process."""
     with tempfile.TemporaryDirectory() as folder:
-        saved, made = Path(folder) / "model.keras", Path(folder) / "model.onnx"
+        saved = Path(folder) / "model.keras"
         try:
             model.save(saved)
         except Exception as error:
             raise ModelError(f"Keras cannot save the model: {reason_of(error)}", where=where) from error
-        done = subprocess.run(
-            [sys.executable, "-c", _REREAD, str(saved), str(made)],
-            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            said = [line for line in done.stderr.splitlines() if line.strip()]
-            raise ModelError(
-                f"the model cannot be read on Keras's tensorflow backend: {(said or ['no reason given'])[-1][:300]}",
-                where=where,
-                next="layers of your own need keras.saving.register_keras_serializable in an installed module",
-            )
-        return load_onnx(onnx.load(made))
+        try:
+            return read_in_process(str(saved), {}, environment={"KERAS_BACKEND": "tensorflow"})
+        except BitwrightError as error:
+            error.where = where
+            error.next = "layers of your own need keras.saving.register_keras_serializable in an installed module"
+            raise
 
 
 def input_names(model: Any) -> list[str]:

@@ -16,6 +16,7 @@ from bitwright.importers.tensorflow.functions import frozen_function, frozen_sav
 from bitwright.importers.tensorflow.graph_def import cut, read_graph_def
 from bitwright.importers.tensorflow.keras_models import keras_graph, read_keras
 from bitwright.importers.tensorflow.kinds import kind_of
+from bitwright.importers.tensorflow.process import is_free, read_in_process
 
 
 def load_tensorflow(
@@ -28,6 +29,8 @@ def load_tensorflow(
     tags: Sequence[str] | None = None,
 ) -> ir.Model:
     """A graph of a model of TensorFlow or Keras, without variables, dropout and what else is for training.
+
+    A file is read by a process of its own, where this one has not imported TensorFlow or Keras before.
 
     Args:
         source: a SavedModel's folder, a .keras, .h5 or .pb file, a keras.Model, a tf.function or concrete function,
@@ -45,10 +48,27 @@ def load_tensorflow(
         UsageError: a name that it does not have, or arguments that it has no use for.
         MissingDependencyError: TensorFlow, Keras or tf2onnx is not installed.
     """
-    kind = kind_of(source)
     where = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     inputs, outputs = ((names,) if isinstance(names, str) else tuple(names) for names in (inputs, outputs))
-    _check(kind, where, inputs=inputs, outputs=outputs, signature=signature)
+    _check(kind_of(source), where, inputs=inputs, outputs=outputs, signature=signature)
+    options: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "signature": signature, "tags": tags}
+    if where is not None and example_inputs is None and is_free() and Path(where).exists():
+        return read_in_process(where, options)
+    return load_here(source, example_inputs=example_inputs, **options)
+
+
+def load_here(
+    source: Any,
+    *,
+    example_inputs: Any = None,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    signature: str | None = None,
+    tags: Sequence[str] | None = None,
+) -> ir.Model:
+    """What `load_tensorflow` does, in this process."""
+    kind = kind_of(source)
+    where = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     if kind in ("keras", "keras_file"):
         model = read_keras(Path(source)) if kind == "keras_file" else source
         return keras_graph(model, example_inputs, where)
