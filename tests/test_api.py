@@ -530,6 +530,18 @@ def test_exclusion_that_matches_nothing_is_told(model):
     assert any("nosuchnode" in warning for warning in small.report.warnings)
 
 
+def test_calibration_data_that_no_mode_reads_are_told(model, data):
+    """Dynamic needs none, and the report says that they were left alone."""
+    small = bw.quantize(model, "dynamic", calibration=data)
+
+    assert any("calibration data were not read" in warning for warning in small.report.warnings)
+
+
+def test_statistics_are_no_path(model):
+    """The refusal says what loads them."""
+    assert "Statistics.load" in refused(UsageError, lambda: bw.quantize(model, "int8", statistics="seen.npz"))
+
+
 def test_inspect_forecasts_what_quantize_does(model, data):
     """What inspect says int8 would do is what quantize then does, normalizations folded and all."""
     forecast = bw.inspect(model).preview

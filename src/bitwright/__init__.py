@@ -15,10 +15,7 @@ if TYPE_CHECKING:
         Model,
         Recipe,
         Statistics,
-        benchmark,
         calibrate,
-        compare,
-        inspect,
         load,
         quantize,
         run,
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     )
     from bitwright.compiling import compile
     from bitwright.errors import BitwrightError
+    from bitwright.measuring import benchmark, compare, inspect
     from bitwright.packing import pack, unpack
     from bitwright.retraining import convert, fit, prepare_qat, trainable
     from bitwright.slimming import (
@@ -78,6 +76,7 @@ _ROOMS = dict.fromkeys(__all__, "bitwright.api") | {
     for room, names in {
         "bitwright.errors": "BitwrightError",
         "bitwright.compiling": "compile",
+        "bitwright.measuring": "benchmark compare inspect",
         "bitwright.packing": "pack unpack",
         "bitwright.retraining": "convert fit prepare_qat trainable",
         "bitwright.slimming": "cluster_weights prune_channels prune_low_magnitude sparsity strip_clustering"

@@ -1,13 +1,12 @@
-"""The whole chain in a few short functions: load, calibrate, quantize, transform, compare, benchmark, inspect."""
+"""The whole chain in a few short functions: load, calibrate, quantize, transform."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx_ir as ir
 
@@ -16,47 +15,33 @@ from bitwright.calibration.feeds import Feeds, input_specs
 from bitwright.calibration.files import open_source
 from bitwright.calibration.samples import Samples
 from bitwright.calibration.statistics import Statistics, observer_of
-from bitwright.errors import StatisticsError, UnsupportedOpError, UsageError
+from bitwright.errors import StatisticsError, UsageError
 from bitwright.exporters.onnx.read import from_onnx
-from bitwright.formats.bwz.sniff import is_bwz
 from bitwright.graph.constants import held_as_floats
 from bitwright.graph.digest import digest
 from bitwright.graph.values import float_values
 from bitwright.model import Model
-from bitwright.program.program import Program
 from bitwright.quantization.apply import apply_plan
 from bitwright.quantization.given import make_given
 from bitwright.quantization.kernels import check_ports
-from bitwright.quantization.plan import Compute, Plan, Role
+from bitwright.quantization.plan import Compute, Role
 from bitwright.quantization.planner import make_plan, observations
 from bitwright.quantization.recipe import Recipe, recipe_for_mode
 from bitwright.quantization.target import Target, load_target
-from bitwright.reading import is_tflite, read_graph, read_model, read_program
-from bitwright.report.benchmark import Benchmark, measure
-from bitwright.report.compare import compare as compare_models
-from bitwright.report.inspect import inspect as inspect_model
-from bitwright.report.inspect import inspect_program
+from bitwright.reading import is_tflite, read_graph, read_model
 from bitwright.report.program_sizes import sizes_of_program
 from bitwright.report.quantize_report import make_quantize_report
-from bitwright.report.sizes import Sizes, file_bytes, sizes_of, source_bytes
+from bitwright.report.sizes import Sizes, sizes_of, source_bytes
 from bitwright.running import run
-from bitwright.subjects import load_subject
 from bitwright.transforms.equalize import equalize as equalize_channels
 from bitwright.transforms.pipeline import apply_transforms, prepare
 from bitwright.transforms.untranspose_gemm import untranspose_gemm
-
-if TYPE_CHECKING:
-    from bitwright.report.comparison import Comparison
-    from bitwright.report.inspect import Inspection
 
 __all__ = [
     "Model",
     "Recipe",
     "Statistics",
-    "benchmark",
     "calibrate",
-    "compare",
-    "inspect",
     "load",
     "quantize",
     "run",
@@ -140,7 +125,7 @@ def calibrate(
     data = open_source(
         calibration, input_specs(prepared), preprocess=preprocess, samples=samples, seed=seed, shard=shard
     )
-    runtime = load_target(target or _target_of(given))
+    runtime = load_target(target or target_of(given))
     requests = observations(prepared, recipe, runtime)
     if every_value:
         requests += [Request(str(value.name)) for value in float_values(prepared)]
@@ -217,7 +202,7 @@ def quantize(
     started = time.perf_counter()
     loaded = load(model)
     given = float_model(loaded)
-    runtime = load_target(target or _target_of(given))
+    runtime = load_target(target or target_of(given))
     asked = recipe if recipe is not None else mode
     if not isinstance(asked, Recipe):
         asked = recipe_for_mode(
@@ -232,6 +217,12 @@ def quantize(
     elif (per_channel, weight_bits, block_size, activation_type, weight_method) != (True, 8, None, None, None):
         raise UsageError(
             "a recipe says all of it: a mode's options do not go with one", next="write them in the recipe"
+        )
+    if isinstance(statistics, str | os.PathLike):
+        raise UsageError(
+            "statistics= takes what was calibrated, not a path",
+            where=os.fspath(statistics),
+            next="bw.Statistics.load(path), or bw.read_table(path, model)",
         )
     asked = asked.exclude(*((exclude,) if isinstance(exclude, str) else exclude))
     method = _method(method, runtime, statistics)
@@ -280,7 +271,7 @@ def quantize(
         method=method if asked.needs_calibration and statistics is not None else None,
         samples=statistics.samples if asked.needs_calibration and statistics is not None else 0,
         feeds=first,
-        warnings=_warnings(loaded, asked, list(prepared.graph)),
+        warnings=_warnings(loaded, asked, list(prepared.graph), sampled=calibration is not None),
         seconds=time.perf_counter() - started,
     )
     return made.with_report(report)
@@ -319,123 +310,7 @@ def load_plain(source: Any) -> Model:
     return Model(graph, None, path)
 
 
-def compare(
-    a: Any,
-    b: Any,
-    data: Any = None,
-    *,
-    preprocess: str | None = None,
-    samples: int | None = None,
-    seed: int = 0,
-    runs: int = 30,
-    threads: int = 1,
-) -> Comparison:
-    """Measure model `b` against model `a`: size, accuracy or agreement, latency, error layer by layer.
-
-    Args:
-        a: the reference: a Model, or what `load` takes.
-        b: a model with the same inputs and outputs.
-        data: what to measure on, in any form `calibrate` takes; labels give accuracy.
-        preprocess: for files.
-        samples: measure on so many, drawn evenly.
-        seed: of that draw.
-        runs: how often each is timed, in turns.
-        threads: threads of ONNX Runtime while timed.
-    """
-    left, right = load(a), load(b)
-    opened = (
-        None
-        if data is None
-        else open_source(data, input_specs(left.graph), preprocess=preprocess, samples=samples, seed=seed)
-    )
-    sizes = tuple(None if m.report is not None else source_bytes(m.source) for m in (left, right))
-    return compare_models(
-        left,
-        right,
-        opened,
-        seed=seed,
-        runs=runs,
-        threads=threads,
-        names=(_called(left, "a"), _called(right, "b")),
-        file_bytes=(sizes[0], sizes[1]),
-    )
-
-
-def benchmark(
-    model: Any, *, runtime: str = "engine", threads: int = 1, runs: int = 100, profile: bool = False, seed: int = 0
-) -> Benchmark:
-    """Time a model on random inputs, at batch 1.
-
-    Args:
-        model: a Model, a Program, or what `load` takes.
-        runtime: engine, onnxruntime or litert.
-        threads: inside one run.
-        runs: how often it is timed.
-        profile: time each layer as well, on the engine.
-        seed: of the inputs.
-
-    Raises:
-        UsageError: an unknown runtime, threads or runs below 1, a profile of another runtime than the engine.
-        ModelError, UnsupportedOpError, MissingDependencyError: the model cannot be run there.
-    """
-    name = os.fspath(model) if isinstance(model, str | os.PathLike) else getattr(model, "source", None)
-    subject = load_subject(model, runtime, threads)
-    return measure(subject, name or "model", threads=threads, runs=runs, profile=profile, seed=seed)
-
-
-def inspect(model: Any, *, target: str | None = None) -> Inspection:
-    """What a model holds: inputs, outputs, bytes, operators, what is quantized or would stay float.
-
-    Args:
-        model: a Model, a Program, or what `load` takes.
-        target: for a float model, the runtime to say it for.
-    """
-    if target is not None:
-        load_target(target)
-    if isinstance(model, Program):
-        from bitwright.formats.tflite.write import write_tflite
-
-        return inspect_program(model, file_bytes=len(write_tflite(model)))
-    if is_tflite(model):
-        return _inspect_file(model, target or "litert")
-    loaded = load(model)
-    if loaded.is_lowered:
-        return inspect_program(
-            loaded.to_program(),
-            source=loaded.source,
-            file_bytes=len(loaded.to_tflite()),
-            graph=loaded.graph,
-            plan=loaded.plan,
-            target=target or "litert",
-        )
-    named = None if loaded.report is not None or source_bytes(loaded.source) is None else loaded.source
-    known = None if named is None else _model_bytes(named)
-    return inspect_model(loaded, target=target or _target_of(loaded), file_bytes=known)
-
-
-def _inspect_file(path: str | os.PathLike[str], target: str) -> Inspection:
-    """A .tflite file; of one that has no counterpart in ONNX, what can be said without it."""
-    from bitwright.lowering.raise_program import raise_program
-
-    program = read_program(path)
-    graph: ir.Model | None = None
-    plan: Plan | None = None
-    with contextlib.suppress(UnsupportedOpError):
-        graph, plan = raise_program(program)
-    size = _model_bytes(path)
-    return inspect_program(program, source=os.fspath(path), file_bytes=size, graph=graph, plan=plan, target=target)
-
-
-def _model_bytes(path: str | os.PathLike[str]) -> int:
-    """Bytes of a model's file; of the file that is in it, where it is packed."""
-    if is_bwz(path):
-        from bitwright.formats.bwz.read import open_bwz
-
-        return open_bwz(path).model_bytes
-    return file_bytes(os.fspath(path))
-
-
-def _target_of(model: Model) -> str:
+def target_of(model: Model) -> str:
     """The runtime that the model's format is for."""
     return "litert" if model.file_program is not None else "onnxruntime"
 
@@ -445,12 +320,6 @@ def model_sizes(model: Model) -> Sizes:
     if model.plan is not None and model.plan.target == "litert":
         return sizes_of_program(model.to_program(), len(model.to_tflite()))
     return sizes_of(model.to_ir())
-
-
-def _called(model: Model, otherwise: str) -> str:
-    """A short name for a table: the file's, and the mode of a model that was quantized from it and not saved."""
-    name = otherwise if model.source is None else os.path.basename(model.source)
-    return f"{name} ({model.plan.mode})" if model.plan is not None and model.report is not None else name
 
 
 def _method(asked: str | None, target: Target, statistics: Statistics | None) -> str:
@@ -476,16 +345,18 @@ def float_model(given: Model) -> Model:
     return replace(given, graph=held_as_floats(given.graph), plan=None)
 
 
-def _warnings(given: Model, recipe: Recipe, nodes: Sequence[ir.Node]) -> list[str]:
+def _warnings(given: Model, recipe: Recipe, nodes: Sequence[ir.Node], *, sampled: bool) -> list[str]:
     """What a report has to say of the model that was given and of what was asked."""
-    unmatched = [
+    found = [
         f"nothing matches scope {e.scope!r}, operator {e.operator!r} of the recipe or --exclude"
         for e in recipe.entries
         if not any(e.matches(str(n.name), n.op_type) for n in nodes)
     ]
-    if given.plan is None:
-        return unmatched
-    return [f"weights came as {given.plan.mode} and are rounded a second time: start from the float model", *unmatched]
+    if sampled and not recipe.needs_calibration:
+        found.append(f"the calibration data were not read: mode {recipe.mode} needs none")
+    if given.plan is not None:
+        found.append(f"weights came as {given.plan.mode} and are rounded a second time: start from the float model")
+    return found
 
 
 def _watch(
