@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bitwright.errors import BitwrightError, SampleError, UsageError
@@ -16,12 +16,10 @@ def call_function(path: Path, name: str) -> Any:
     where = f"{path}:{name}"
     if not path.exists():
         raise SampleError("there is no such file", where=str(path), next="give an existing file.py:function")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
-    if module_spec is None or module_spec.loader is None:
-        raise SampleError("not a Python file", where=str(path))
-    module = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    try:  # an import would leave a folder of bytecode beside the file
+        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
     except Exception as error:
         raise SampleError(
             f"the file fails when imported: {type(error).__name__}: {error}", where=str(path), next="run it on its own"

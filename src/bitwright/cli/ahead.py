@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from bitwright.importers.tensorflow.kinds import kind_of
+from bitwright.importers.tensorflow.process import begun, is_free
 
 #: What quantizing, and writing its result, needs besides the reading.
-_LATER = ("onnxruntime", "bitwright.api", "bitwright.lowering.lower", "bitwright.formats.tflite.write")
+_LATER = ("bitwright.api", "bitwright.lowering.lower", "bitwright.formats.tflite.write")
 
 
 def load_ahead(model: Path, options: dict[str, Any]) -> Any:
@@ -25,10 +26,8 @@ def load_ahead(model: Path, options: dict[str, Any]) -> Any:
     """
     import bitwright as bw
 
-    if kind_of(model) is None:
-        return bw.load(str(model), **options)
-    with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(bw.load, str(model), **options)
-        for name in _LATER:
+    path, elsewhere = str(model), kind_of(model) is not None and is_free() and model.exists()
+    with begun(path, {**options, "tags": None}) if elsewhere else nullcontext():
+        for name in _LATER if elsewhere else ():
             importlib.import_module(name)
-        return reading.result()
+        return bw.load(path, **options)
