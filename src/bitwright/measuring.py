@@ -13,6 +13,7 @@ from bitwright.calibration.feeds import input_specs
 from bitwright.calibration.files import open_source
 from bitwright.errors import UnsupportedOpError
 from bitwright.formats.bwz.sniff import is_bwz
+from bitwright.importers.tensorflow.kinds import kind_of
 from bitwright.model import Model
 from bitwright.program.program import Program
 from bitwright.quantization.plan import Plan
@@ -119,8 +120,8 @@ def inspect(model: Any, *, target: str | None = None) -> Inspection:
             plan=loaded.plan,
             target=target or "litert",
         )
-    named = None if loaded.report is not None or source_bytes(loaded.source) is None else loaded.source
-    known = None if named is None else _model_bytes(named)
+    is_of_file = loaded.report is None and loaded.source is not None and kind_of(loaded.source) is None
+    known = _model_bytes(str(loaded.source)) if is_of_file else None
     return inspect_model(loaded, target=target or target_of(loaded), file_bytes=known)
 
 

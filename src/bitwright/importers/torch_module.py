@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 import warnings
 import zipfile
@@ -17,6 +16,7 @@ import onnx_ir as ir
 from bitwright.errors import BitwrightError, MissingDependencyError, ModelError, UsageError, reason_of
 from bitwright.importers.onnx_file import load_onnx
 from bitwright.importers.opset import to_current_opset
+from bitwright.importers.quiet import quiet
 
 #: Files that torch.save wrote: reading one runs whatever code it names.
 PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".torchscript", ".ptl"})
@@ -105,7 +105,7 @@ def _load_program(torch: Any, path: Path) -> Any:
                 where=where,
                 next="export the module without custom objects",
             )
-        with _weights_only(), _quiet():
+        with _weights_only(), quiet("torch.onnx"):
             return torch.export.load(path)
     except BitwrightError:
         raise
@@ -195,7 +195,7 @@ def _takes_any(module: Any) -> bool:
 
 def _export(torch: Any, module: Any, *, where: str | None, **options: Any) -> ir.Model:
     try:
-        with _quiet(), torch.no_grad():
+        with quiet("torch.onnx"), torch.no_grad():
             program = torch.onnx.export(module, opset_version=EXPORT_OPSET, dynamo=True, verbose=False, **options)
         model = load_onnx(program.model)
         _detach(model)
@@ -211,20 +211,6 @@ def _export(torch: Any, module: Any, *, where: str | None, **options: Any) -> ir
             next="try `torch.onnx.export(module, example, dynamo=True)` by itself; data-dependent Python code is the"
             " usual cause",
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter's remarks on its own workings are kept from the user; its errors are not."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    try:
-        logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _detach(model: ir.Model) -> None:

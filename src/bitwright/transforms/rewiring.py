@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bitwright.graph.attributes import has_subgraph
 from bitwright.graph.constants import HalfTensor, QuantizedTensor, constant_of
+from bitwright.graph.naming import free_name
 
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
@@ -52,11 +53,7 @@ def unique_name(graph: ir.Graph, wanted: str) -> str:
         taken |= {value.name for node in graph.all_nodes() for value in node.outputs}
         for subgraph in graph.subgraphs():
             taken |= {value.name for value in subgraph.inputs} | set(subgraph.initializers)
-    name, count = wanted, 0
-    while name in taken:
-        count += 1
-        name = f"{wanted}_{count}"
-    return name
+    return free_name(wanted, taken)
 
 
 def add_constant(graph: ir.Graph, array: NDArray[Any], name: str) -> ir.Value:

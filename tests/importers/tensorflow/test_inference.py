@@ -18,11 +18,6 @@ X = np.random.default_rng(0).standard_normal((2, 6)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
-@pytest.fixture(scope="module")
 def graph_of(tf) -> Callable[[Callable[[Any], None]], Any]:
     """The GraphDef of what a function builds on a placeholder "x" [2, 6]."""
 

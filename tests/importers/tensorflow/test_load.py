@@ -18,20 +18,6 @@ MODELS = SHARED / "models"
 needs_models = pytest.mark.skipif(not MODELS.exists(), reason="the shared models are absent")
 
 
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
-@pytest.fixture(scope="module")
-def keras(tf) -> Any:
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("Keras runs on another backend here")
-    return keras
-
-
 def answers(model: Any, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Of the loaded model on ONNX Runtime."""
     made = bw.load(model) if not isinstance(model, bw.Model) else model

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -18,20 +17,6 @@ import bitwright as bw
 
 A = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
 B = A[::-1] + 1
-
-
-@pytest.fixture(scope="module")
-def tf() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
-@pytest.fixture(scope="module")
-def keras(tf) -> Any:
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("Keras runs on another backend here")
-    return keras
 
 
 def answers(model: bw.Model, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -26,16 +26,6 @@ LAYERS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def keras() -> Any:
-    pytest.importorskip("tensorflow")
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("Keras runs on another backend here")
-    return keras
-
-
-@pytest.fixture(scope="module")
 def text_model(keras) -> Callable[[str], bw.Model]:
     """Embedding, a recurrent layer and scores, with weights and biases large enough that tokens matter."""
     made: dict[str, bw.Model] = {}

@@ -12,7 +12,7 @@ from bitwright.compat.graph_transforms.rows import ALIASES, PASSED_OVER, QUANTIZ
 from bitwright.compat.graph_transforms.work import Work
 from bitwright.errors import BitwrightError, TransformError
 from bitwright.model import Model
-from bitwright.transforms.arguments import word
+from bitwright.transforms.arguments import names, word
 from bitwright.transforms.grammar import Call, parse_transforms
 from bitwright.transforms.pipeline import Step, apply_call, copy_of
 from bitwright.transforms.registry import TRANSFORMS, Transform, read_arguments
@@ -152,5 +152,4 @@ def place(call: Call) -> str:
 
 def names_of(given: Sequence[str] | str) -> tuple[str, ...]:
     """Names of a list, or of one text with commas between."""
-    texts = (given,) if isinstance(given, str) else given
-    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
+    return names((given,) if isinstance(given, str) else tuple(given))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bitwright.exporters.onnx.names import QUANTIZED, SCALE, ZERO_POINT
 from bitwright.graph.constants import QuantizedTensor
+from bitwright.graph.naming import free_name
 from bitwright.numerics.qparams import QuantParams
 from bitwright.quantization.quantize_nodes import DATA_TYPES
 
@@ -32,11 +33,11 @@ class Editor:
 
     def free_name(self, wanted: str) -> str:
         """A name no value has yet."""
-        return _free(wanted, self._names)
+        return free_name(wanted, self._names, first=2)
 
     def node_name(self, wanted: str) -> str:
         """A name no node has yet."""
-        return _free(wanted, self._node_names)
+        return free_name(wanted, self._node_names, first=2)
 
     def constant(
         self, array: NDArray[Any], name: str, kind: ir.DataType | None = None, *, share: bool = False
@@ -137,13 +138,3 @@ class Editor:
         """Remove an initializer that nobody reads any more."""
         if not value.uses() and not value.is_graph_output():
             self.graph.initializers.pop(str(value.name), None)
-
-
-def _free(wanted: str, taken: set[str]) -> str:
-    """`wanted`, or it with a number: a name that was not taken, and is now."""
-    name, count = wanted, 1
-    while name in taken:
-        count += 1
-        name = f"{wanted}_{count}"
-    taken.add(name)
-    return name

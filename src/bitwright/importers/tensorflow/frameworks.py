@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from bitwright.errors import MissingDependencyError
+from bitwright.importers.quiet import quiet as quiet_loggers
 
 NEXT = "pip install bitwright[tensorflow]"
 
@@ -42,17 +41,6 @@ def import_extra(name: str, what: str) -> Any:
         raise MissingDependencyError(f"{what} need {package}: {error}", next=NEXT) from error
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """While it lasts, remarks of TensorFlow, Keras and tf2onnx on their own workings are kept from the user."""
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx", "absl", "tf_keras", "keras")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+def quiet() -> AbstractContextManager[None]:
+    """While it lasts, TensorFlow, Keras and tf2onnx tell nothing."""
+    return quiet_loggers("tensorflow", "tf2onnx", "absl", "tf_keras", "keras", level=logging.CRITICAL)

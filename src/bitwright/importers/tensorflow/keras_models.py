@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 import zipfile
@@ -12,6 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from bitwright.errors import BitwrightError, ModelError, UsageError, reason_of
+from bitwright.graph.naming import free_name
 from bitwright.importers.tensorflow.convert import to_graph
 from bitwright.importers.tensorflow.frameworks import import_extra, import_tensorflow, quiet
 from bitwright.importers.tensorflow.functions import frozen_function
@@ -85,10 +87,7 @@ def keras_graph(model: Any, example_inputs: Any, where: str | None) -> ir.Model:
 
 
 def _backend(model: Any) -> str:
-    if type(model).__mro__[-2].__module__.startswith("tensorflow") or _is_legacy(model):
-        return "tensorflow"
-    keras = import_extra("keras", "Keras models")
-    return str(keras.backend.backend())
+    return "tensorflow" if _is_legacy(model) else str(import_extra("keras", "Keras models").backend.backend())
 
 
 def _is_legacy(model: Any) -> bool:
@@ -130,7 +129,7 @@ def _structure(tf: Any, tree: Any, model: Any, example_inputs: Any, where: str |
         return tree.pack_sequence_as(like, specs) if tree.is_nested(like) else specs[0]
     if example_inputs is None:
         return _structure_of_built(tf, model, where)
-    counter = iter(range(10_000))
+    counter = itertools.count()
 
     def spec(value: Any) -> Any:
         import numpy as np
@@ -237,14 +236,8 @@ def unique(names: Sequence[str]) -> list[str]:
     >>> unique(["x", "y", "x"])
     ['x', 'y', 'x_1']
     """
-    found: list[str] = []
-    for name in names:
-        count, made = 0, name
-        while made in found:
-            count += 1
-            made = f"{name}_{count}"
-        found.append(made)
-    return found
+    taken: set[str] = set()
+    return [free_name(name, taken) for name in names]
 
 
 def _rename(values: Sequence[ir.Value], names: Sequence[str]) -> None:

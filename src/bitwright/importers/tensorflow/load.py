@@ -27,6 +27,7 @@ def load_tensorflow(
     outputs: Sequence[str] = (),
     signature: str | None = None,
     tags: Sequence[str] | None = None,
+    here: bool = False,
 ) -> ir.Model:
     """A graph of a model of TensorFlow or Keras, without variables, dropout and what else is for training.
 
@@ -41,6 +42,7 @@ def load_tensorflow(
         outputs: for a GraphDef, names of nodes that are wanted; for a SavedModel, of outputs of the signature.
         signature: for a SavedModel.
         tags: for a SavedModel.
+        here: read a file in this process whatever it has imported.
 
     Raises:
         ModelError: it cannot be read or converted.
@@ -50,25 +52,10 @@ def load_tensorflow(
     """
     where = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     inputs, outputs = ((names,) if isinstance(names, str) else tuple(names) for names in (inputs, outputs))
-    _check(kind_of(source), where, inputs=inputs, outputs=outputs, signature=signature)
-    options: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "signature": signature, "tags": tags}
-    if where is not None and example_inputs is None and is_free() and Path(where).exists():
-        return read_in_process(where, options)
-    return load_here(source, example_inputs=example_inputs, **options)
-
-
-def load_here(
-    source: Any,
-    *,
-    example_inputs: Any = None,
-    inputs: Sequence[str] = (),
-    outputs: Sequence[str] = (),
-    signature: str | None = None,
-    tags: Sequence[str] | None = None,
-) -> ir.Model:
-    """What `load_tensorflow` does, in this process."""
     kind = kind_of(source)
-    where = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+    _check(kind, where, inputs=inputs, outputs=outputs, signature=signature)
+    if where is not None and example_inputs is None and not here and is_free() and Path(where).exists():
+        return read_in_process(where, {"inputs": inputs, "outputs": outputs, "signature": signature, "tags": tags})
     if kind in ("keras", "keras_file"):
         model = read_keras(Path(source)) if kind == "keras_file" else source
         return keras_graph(model, example_inputs, where)

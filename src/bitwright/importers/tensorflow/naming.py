@@ -12,6 +12,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from bitwright.graph.naming import free_name
 from bitwright.importers.tensorflow.frameworks import import_extra
 
 #: What tf2onnx calls what it makes.
@@ -69,9 +70,9 @@ def settle(model: ir.Model, known: Collection[str]) -> None:
     taken = kept - {value.name for _, value in made_values}
     nodes_taken = {node.name for node in model.graph.all_nodes()} - {node.name for node in made}
     for node in made:
-        node.name = _free(_NUMBERED.sub("", str(node.name)), nodes_taken)
+        node.name = free_name(_NUMBERED.sub("", str(node.name)), nodes_taken)
     for node, value in made_values:
-        value.name = _free(f"{node.name}:{value.index()}", taken)
+        value.name = free_name(f"{node.name}:{value.index()}", taken)
     _name_constants(model, known, taken)
 
 
@@ -117,7 +118,7 @@ def _name_constants(model: ir.Model, known: Collection[str], taken: set[str | No
         for value in held:
             if value in chance:
                 node, slot = read[value]
-                value.name = _free(f"{node.name}/{slot}", taken)
+                value.name = free_name(f"{node.name}/{slot}", taken)
             graph.register_initializer(value)
 
 
@@ -129,13 +130,3 @@ def _is_by_chance(value: ir.Value, known: Collection[str]) -> bool:
 
 def _is_numbered(name: str | None, known: Collection[str]) -> bool:
     return name is not None and _NUMBERED.search(name) is not None and name.split(":")[0] not in known
-
-
-def _free(name: str, taken: set[str | None]) -> str:
-    """The name, or one with a number where it is taken; it is taken from then on."""
-    made, count = name, 0
-    while made in taken:
-        count += 1
-        made = f"{name}_{count}"
-    taken.add(made)
-    return made

@@ -127,11 +127,11 @@ def main() -> None:
 
     import onnx_ir as ir
 
-    from bitwright.importers.tensorflow.load import load_here
+    from bitwright.importers.tensorflow.load import load_tensorflow
 
     task = json.loads(sys.argv[1])
     try:
-        ir.save(load_here(task["path"], **task["options"]), task["made"])
+        ir.save(load_tensorflow(task["path"], here=True, **task["options"]), task["made"])
     except BitwrightError as error:
         told = {"kind": type(error).__name__, "what": error.what, "where": error.where, "next": error.next}
         Path(task["refused"]).write_text(json.dumps(told))
